@@ -1,0 +1,129 @@
+"""A feature map in two octaves: how many channels, the values, and how maps come together.
+
+Source: "Drop an Octave", arXiv 1904.05049, section 3, and its official code.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import paddle
+import paddle.nn.functional as F
+from paddle import Tensor
+
+from ppcls.arch.layers.channels import check_alpha
+
+
+@dataclass(frozen=True)
+class OctaveChannels:
+    """Channels at full resolution (``high``) and at half resolution (``low``); 0 means that the part is absent."""
+
+    high: int
+    low: int = 0
+
+    def __post_init__(self) -> None:
+        if self.high < 0 or self.low < 0 or self.total == 0:
+            raise ValueError(f"a map has 0 or more channels an octave and at least one in all; got {self}")
+
+    @property
+    def total(self) -> int:
+        """Channels of both parts."""
+        return self.high + self.low
+
+    @classmethod
+    def split(cls, channels: int, alpha: float) -> "OctaveChannels":
+        """``int(alpha * channels)`` low channels, and the rest high.
+
+        The other way round, ``int((1 - alpha) * channels)`` high ones, is off by one for 162 channels at alpha .375.
+
+        Raises:
+            ValueError: ``alpha`` is outside [0, 1].
+        """
+        low = int(check_alpha(alpha) * channels)
+        return cls(high=channels - low, low=low)
+
+
+class Octave(NamedTuple):
+    """A map ``[N, C, H, W]`` in two parts, of which one may be absent.
+
+    Shape:
+        high ``[N, C_h, H, W]``, low ``[N, C_l, ceil(H / 2), ceil(W / 2)]``. ``size`` is ``(H, W)`` where ``high`` is
+        absent, since ``low`` does not tell an odd H from the even one above; None there means even.
+    """
+
+    high: Tensor | None
+    low: Tensor | None
+    size: tuple[int, int] | None = None
+
+
+def full_size(x: Octave) -> tuple[int, int]:
+    """``(H, W)`` of the map."""
+    if x.high is not None:
+        return tuple(x.high.shape[2:])
+    if x.size is not None:
+        return x.size
+    return 2 * x.low.shape[2], 2 * x.low.shape[3]
+
+
+def enter(x: Tensor) -> Octave:
+    """A plain map as one without a low part."""
+    return Octave(high=x, low=None)
+
+
+def leave(x: Octave) -> Tensor:
+    """The plain map that ``x`` is; the layer before must have merged the low part."""
+    assert x.low is None, "the last octave layer has alpha_out = 0"
+    return x.high
+
+
+def add(x: Octave, y: Octave) -> Octave:
+    """The sum, part by part; a part that only one has is taken as it is."""
+    return Octave(_add(x.high, y.high), _add(x.low, y.low), x.size or y.size)
+
+
+def concat(x: Octave, y: Octave) -> Octave:
+    """Along channels, part by part; a part that only one has is taken as it is."""
+    return Octave(_concat(x.high, y.high), _concat(x.low, y.low), x.size or y.size)
+
+
+def shrink(x: Tensor, factor: int) -> Tensor:
+    """The mean over ``factor x factor`` pixels, or over those of them inside.
+
+    Shape:
+        ``[N, C, H, W]`` -> ``[N, C, ceil(H / factor), ceil(W / factor)]``.
+    """
+    return F.avg_pool2d(x, kernel_size=factor, stride=factor, ceil_mode=True, exclusive=True)
+
+
+def double(x: Tensor) -> Tensor:
+    """Each pixel twice in each direction: nearest upsampling, ``y[p, q] = x[p // 2, q // 2]``.
+
+    By reshaping, not by ``interpolate``: exporters stop on its scale factor, and its output size makes shapes dynamic.
+
+    Shape:
+        ``[N, C, H, W]`` -> ``[N, C, 2H, 2W]``.
+    """
+    height, width = x.shape[2:]
+    pairs = x.reshape([0, 0, height, 1, width, 1]).expand([-1, -1, -1, 2, -1, 2])
+    return pairs.reshape([0, 0, 2 * height, 2 * width])
+
+
+def crop(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """The first rows and columns: ``[N, C, H', W']`` -> ``[N, C, *size]``."""
+    height, width = size
+    if [height, width] == x.shape[2:]:
+        return x
+    return x[:, :, :height, :width]
+
+
+def _add(x: Tensor | None, y: Tensor | None) -> Tensor | None:
+    if x is None or y is None:
+        return y if x is None else x
+    # A 1x1 map would be broadcast in silence.
+    assert x.shape == y.shape, f"cannot add maps {x.shape} and {y.shape}"
+    return x + y
+
+
+def _concat(x: Tensor | None, y: Tensor | None) -> Tensor | None:
+    if x is None or y is None:
+        return y if x is None else x
+    return paddle.concat([x, y], axis=1)
