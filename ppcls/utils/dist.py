@@ -40,11 +40,12 @@ def wrap(model: nn.Layer) -> nn.Layer:
 
 def all_sum(values: Sequence[float]) -> list[float]:
     """Element-wise sums over all ranks, in float64."""
-    if world_size() == 1:
-        return [float(value) for value in values]
-    total = paddle.to_tensor([float(value) for value in values], dtype="float64")
-    paddle.distributed.all_reduce(total)
-    return [float(value) for value in total.numpy()]
+    return _reduce(values, paddle.distributed.ReduceOp.SUM)
+
+
+def all_max(values: Sequence[float]) -> list[float]:
+    """Element-wise maxima over all ranks, in float64."""
+    return _reduce(values, paddle.distributed.ReduceOp.MAX)
 
 
 def share_buffers(model: nn.Layer) -> None:
@@ -62,3 +63,12 @@ def require_equal(value: int, what: str) -> None:
         raise WorkerError(
             f"{what} differs between ranks (rank {rank()}: {value}); give all ranks the same data", "rank"
         )
+
+
+def _reduce(values: Sequence[float], how: int) -> list[float]:
+    numbers = [float(value) for value in values]
+    if world_size() == 1:
+        return numbers
+    total = paddle.to_tensor(numbers, dtype="float64")
+    paddle.distributed.all_reduce(total, op=how)
+    return [float(value) for value in total.numpy()]

@@ -1,6 +1,5 @@
 """Randomness as a function of where it is used: no draw depends on what was drawn before, or on who draws."""
 
-import random
 import secrets
 from enum import IntEnum
 
@@ -31,7 +30,3 @@ def draw_seed() -> int:
     """A fresh seed from the operating system, for a run that asked for none; in [0, 2**31)."""
     return secrets.randbelow(2**31)
 
-
-def pin_python(seed: int) -> None:
-    """Seed python's own generator for third parties that draw from it; nothing in ppcls does."""
-    random.seed(seed)

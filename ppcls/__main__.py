@@ -1,0 +1,5 @@
+"""``python -m ppcls``: the ``ppcls`` command."""
+
+from ppcls.cli import console
+
+console()

@@ -1,0 +1,113 @@
+"""train, eval, infer, export: options -> config -> environment -> engine."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ppcls.config import Run, load_run
+from ppcls.utils import runtime
+
+if TYPE_CHECKING:
+    from ppcls.engine import Engine
+
+_Command = Callable[[argparse.Namespace], int]
+
+
+def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Declare the four commands of a run."""
+    train_parser = _command(commands, "train", train, "train a network, all stages of its config")
+    train_parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="auto",
+        metavar="PREFIX",
+        help="continue from the newest checkpoint of the output folder, or from PREFIX",
+    )
+    train_parser.add_argument(
+        "--overwrite", action="store_true", help="move a folder that holds another run's checkpoints aside"
+    )
+    train_parser.add_argument(
+        "--dry-run", action="store_true", help="build all, do two updates and one evaluation batch, write nothing"
+    )
+    _command(commands, "eval", evaluate, "judge weights on DataLoader.Eval")
+    infer_parser = _command(commands, "infer", infer, "name what is in pictures")
+    infer_parser.add_argument("--json", type=Path, metavar="FILE", help="also write all answers as JSON")
+    infer_parser.add_argument("--csv", type=Path, metavar="FILE", help="also write all answers as CSV")
+    export_parser = _command(commands, "export", export, "write an inference program")
+    export_parser.add_argument(
+        "--onnx", action="store_true", help="also write inference.onnx (pip install paddle2onnx)"
+    )
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """``-c`` and ``-o``, which every command that reads a config has."""
+    parser.add_argument("-c", "--config", required=True, help="YAML file; also looked up under configs/")
+    parser.add_argument(
+        "-o",
+        "--override",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="set one dotted key, e.g. -o Global.epochs=2; repeatable",
+    )
+
+
+def train(args: argparse.Namespace) -> int:
+    """``ppcls train``: 0 when every epoch is done."""
+    resume = [f"Global.checkpoints={args.resume}"] if args.resume else []
+    run, note = _load(args, "train", resume)
+    from ppcls.engine.stages import TrainOptions, train_run
+
+    options = TrainOptions(overwrite=args.overwrite, dry_run=args.dry_run, environment=note)
+    return train_run(run, options)
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    """``ppcls eval``."""
+    _engine(args, "eval").eval()
+    return 0
+
+
+def infer(args: argparse.Namespace) -> int:
+    """``ppcls infer``: answers on standard output; 1 when a picture could not be read."""
+    return 1 if _engine(args, "infer").infer(json_file=args.json, csv_file=args.csv) else 0
+
+
+def export(args: argparse.Namespace) -> int:
+    """``ppcls export``."""
+    _engine(args, "export").export(onnx=args.onnx)
+    return 0
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, function: _Command, summary: str
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=summary, description=summary)
+    add_config_arguments(parser)
+    parser.set_defaults(run=function)
+    return parser
+
+
+def _load(args: argparse.Namespace, mode: str, more: list[str] | None = None) -> tuple[Run, str]:
+    """The config, and what was done to the environment; after this, paddle may be imported."""
+    run = load_run(args.config, [*args.override, *(more or [])], mode)
+    return run, runtime.prepare()
+
+
+def _engine(args: argparse.Namespace, mode: str) -> "Engine":
+    """The engine of the last stage."""
+    run, note = _load(args, mode)
+    from ppcls.engine import Engine
+    from ppcls.utils import logger
+
+    logger.setup(to_stderr=mode == "infer").info(note)
+    return Engine(run.stages[-1], mode)
+
+
+def tool(command: str) -> None:
+    """What ``tools/*.py`` call: the command with this process's arguments."""
+    from ppcls.cli import main
+
+    sys.exit(main([command, *sys.argv[1:]]))

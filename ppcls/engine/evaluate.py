@@ -1,0 +1,102 @@
+"""Model, loader, metrics -> numbers."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import paddle
+from paddle import Tensor, nn
+
+from ppcls.data import Batch, Loader
+from ppcls.engine import lines
+from ppcls.metric import Metrics
+from ppcls.utils import dist
+from ppcls.utils.errors import NonFiniteError
+from ppcls.utils.meter import Means, Stopwatch
+
+
+class Judge(NamedTuple):
+    """What an evaluation needs besides the model; ``loss`` may be absent."""
+
+    loader: Loader
+    loss: nn.Layer | None
+    metrics: Metrics
+    print_batch_step: int
+
+
+def evaluate(forward: Callable[[Tensor], Tensor], judge: Judge, epoch: int) -> dict[str, float]:
+    """Means over every sample once, whatever the number of ranks and the size of the last batch.
+
+    Args:
+        forward: images ``[N, 3, H, W]`` -> logits ``[N, class_num]``.
+        epoch: for the log lines; 0 for a run of its own.
+    Returns:
+        Parts of the loss, ``loss``, then the metrics in the order of the config.
+    Raises:
+        NonFiniteError: some logits are NaN or infinite; no number is given then.
+    """
+    logger = logging.getLogger("ppcls")
+    judge.metrics.reset()
+    losses = Means()
+    clock = Stopwatch()
+    finite: list[Tensor] = []
+    place = f"[Epoch {epoch}]"
+    waiting_since = time.perf_counter()
+    for batch in judge.loader.batches(0):
+        clock.waited(time.perf_counter() - waiting_since)
+        logits = forward(batch.images)
+        finite.append(paddle.isfinite(logits).all())
+        if judge.loss is not None:
+            _add_loss(losses, judge.loss, logits, batch)
+        judge.metrics.update(logits, batch.labels)
+        clock.count(len(batch.labels))
+        number = batch.id.number
+        if judge.print_batch_step > 0 and number % judge.print_batch_step == 0:
+            means = losses.read() | judge.metrics.local()
+            logger.info(lines.eval_line(f"{place}[Iter: {number}/{len(judge.loader)}]", means, clock.read()))
+        waiting_since = time.perf_counter()
+    _require_finite(finite)
+    return _mean_over_ranks(losses) | judge.metrics.compute()
+
+
+@paddle.no_grad()
+def judge_model(model: nn.Layer, judge: Judge, epoch: int) -> dict[str, float]:
+    """``evaluate`` of a network in eval mode; its mode is restored."""
+    was_training = model.training
+    model.eval()
+    try:
+        return evaluate(model, judge, epoch)
+    finally:
+        if was_training:
+            model.train()
+
+
+def judge_all(models: Mapping[str, nn.Layer], judge: Judge, epoch: int) -> dict[str, float]:
+    """``judge_model`` of each, the names of the numbers prefixed by the model's name."""
+    results: dict[str, float] = {}
+    for prefix, model in models.items():
+        results |= {f"{prefix}{name}": value for name, value in judge_model(model, judge, epoch).items()}
+    return results
+
+
+def _add_loss(losses: Means, loss: nn.Layer, logits: Tensor, batch: Batch) -> None:
+    """Add the loss of the readable samples: a picture counted as wrong has label -1 and no loss."""
+    labels = batch.labels
+    if batch.unreadable:
+        kept = paddle.nonzero(labels >= 0).flatten()
+        logits, labels = logits[kept], labels[kept]
+    if len(labels):
+        losses.add(loss(logits, labels), len(labels))
+
+
+def _require_finite(flags: list[Tensor]) -> None:
+    for number, flag in enumerate(flags):
+        if not bool(flag):
+            raise NonFiniteError(f"evaluation batch {number}: logits are not finite; the weights are broken")
+
+
+def _mean_over_ranks(losses: Means) -> dict[str, float]:
+    means = losses.read()
+    sums = dist.all_sum([losses.count, *(value * losses.count for value in means.values())])
+    return {name: total / sums[0] for name, total in zip(means, sums[1:], strict=True)} if sums[0] else {}

@@ -1,0 +1,114 @@
+"""One training step, and the loop around it."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from itertools import islice
+
+from paddle import Tensor
+
+from ppcls.data import Batch, Loader
+from ppcls.engine.hooks.hook import Hook
+from ppcls.engine.plan import Plan
+from ppcls.engine.state import Best, Scored, StepOutput, TrainState
+
+
+def train_step(state: TrainState, batches: Sequence[Batch]) -> StepOutput:
+    """One update from one or more micro-batches; reads nothing back from the device."""
+    lr = state.schedule(state.step)
+    state.optimizer.set_lr(lr)
+    share = 1.0 / len(batches)
+    losses: dict[str, Tensor] = {}
+    scored = []
+    for number, batch in enumerate(batches, start=1):
+        with _gradients_meet(state, number == len(batches)):
+            logits = state.model(batch.images)  # [N, class_num]
+            parts = state.loss(logits, batch.labels)
+            (parts["loss"] * share).backward()
+        for name, value in parts.items():
+            mean = value.detach() * share
+            losses[name] = losses[name] + mean if name in losses else mean
+        scored.append(Scored(logits.detach(), batch.labels))
+    state.optimizer.step()
+    state.optimizer.clear_grad()
+    state.step += 1
+    state.batch += len(batches)
+    return StepOutput(losses, scored, lr, [batch.id for batch in batches])
+
+
+def _gradients_meet(state: TrainState, is_last: bool) -> AbstractContextManager[None]:
+    """Ranks exchange gradients with the last micro-batch of an update only."""
+    if is_last or state.model is state.network:
+        return nullcontext()
+    return state.model.no_sync()
+
+
+Evaluate = Callable[[TrainState], Mapping[str, float]]
+
+
+def fit(state: TrainState, loader: Loader, hooks: Sequence[Hook], plan: Plan, evaluate: Evaluate) -> None:
+    """Run the epochs that are left; stop early where a hook set ``state.stop_reason``.
+
+    Args:
+        evaluate: judges ``state.eval_models``; its first number that is no loss decides which epoch is best.
+    """
+    try:
+        for hook in hooks:
+            hook.train_begin(state)
+        while not state.is_complete and state.stop_reason is None:
+            _run_epoch(state, loader, hooks, plan)
+            if state.stop_reason is None:
+                _finish_epoch(state, hooks, plan, evaluate)
+    finally:
+        for hook in hooks:
+            hook.train_end(state)
+
+
+def _run_epoch(state: TrainState, loader: Loader, hooks: Sequence[Hook], plan: Plan) -> None:
+    for hook in hooks:
+        hook.epoch_begin(state)
+    state.model.train()
+    state.clock.reset()
+    batches = loader.batches(state.epoch, state.batch)
+    try:
+        while not state.ends_epoch and state.stop_reason is None:
+            output = train_step(state, _take(batches, plan.update_freq, state))
+            state.clock.count(sum(len(part.labels) for part in output.scored), len(output.ids))
+            for hook in hooks:
+                hook.step_end(state, output)
+    finally:
+        batches.close()
+
+
+def _take(batches: Iterator[Batch], count: int, state: TrainState) -> list[Batch]:
+    """The next ``count`` micro-batches, fewer at the end of the epoch, and the time spent waiting for them."""
+    start = time.perf_counter()
+    taken = list(islice(batches, count))
+    state.clock.waited(time.perf_counter() - start)
+    return taken
+
+
+def _finish_epoch(state: TrainState, hooks: Sequence[Hook], plan: Plan, evaluate: Evaluate) -> None:
+    state.epoch += 1
+    state.batch = 0
+    if plan.evaluates(state.epoch):
+        results = evaluate(state)
+        state.best = better(state.best, results, state.epoch)
+        for hook in hooks:
+            hook.evaluated(state, results)
+    for hook in hooks:
+        hook.epoch_end(state)
+
+
+def better(best: Best | None, results: Mapping[str, float], epoch: int) -> Best | None:
+    """The best so far: strictly greater wins, and the first number that is no loss counts.
+
+    ``results`` are ordered: ``CELoss, loss, top1, ...`` of the raw weights, then the same as ``ema_top1, ...``.
+    """
+    metrics = list(results)[list(results).index("loss") + 1 :] if "loss" in results else list(results)
+    if not metrics:
+        return best
+    for name, weights in ((metrics[0], "raw"), (f"ema_{metrics[0]}", "ema")):
+        if name in results and (best is None or results[name] > best.value):
+            best = Best(results[name], epoch, weights)
+    return best
