@@ -1,0 +1,173 @@
+"""Files that are whole or absent: written aside, flushed to the disk, then renamed."""
+
+import errno
+import fcntl
+import os
+import shutil
+import socket
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from ppcls.utils.errors import ConfigError, PpclsError, WeightsError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
+
+
+@contextmanager
+def output_errors(path: Path) -> Iterator[None]:
+    """Turn what the system says while ``path`` is written into a PpclsError: disk-full, output or io-error."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if error.errno in _FULL:
+            raise PpclsError(
+                f"cannot write {path}: {reason}; free some space, then start again", "disk-full"
+            ) from error
+        slug = "io-error" if error.errno == errno.EIO else "output"
+        raise PpclsError(f"cannot write {path}: {reason}; is the folder there and writable?", slug) from error
+
+
+def write_synced(path: Path, data: bytes) -> None:
+    """Write ``path`` and return once the disk has it; mode 0644. Under a name nobody reads yet."""
+    with path.open("wb") as file:
+        file.write(data)
+        sync(file)
+        os.fchmod(file.fileno(), 0o644)
+
+
+def sync(file: IO[bytes]) -> None:
+    """Flush an open file to the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush the names in ``folder`` to the disk, so that a rename in it survives a power cut."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def written_aside(path: Path) -> Iterator[IO[bytes]]:
+    """An open file that becomes ``path`` when the block ends, and vanishes when it raises.
+
+    Raises:
+        PpclsError: the system refused (code 1); ``path`` is as it was.
+    """
+    aside = path.with_name(f".tmp-{path.name}-{os.getpid()}")
+    with output_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with aside.open("wb") as file:
+                yield file
+                sync(file)
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
+        sync_folder(path.parent)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Put ``data`` under ``path`` at once: a reader sees the old bytes or the new ones, never a part."""
+    with written_aside(path) as file:
+        file.write(data)
+
+
+def link_over(source: Path, target: Path) -> None:
+    """Make ``target`` another name of ``source``'s bytes, at once; a copy where links are not supported."""
+    if target.exists() and target.samefile(source):
+        return  # rename of a file over its own other name does nothing and would leave the one aside
+    aside = target.with_name(f".link-{target.name}-{os.getpid()}")
+    aside.unlink(missing_ok=True)
+    try:
+        os.link(source, aside)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        shutil.copyfile(source, aside)
+        with aside.open("rb+") as file:
+            sync(file)
+    aside.replace(target)
+
+
+def read_regular(path: Path, limit: int = 16 << 30) -> bytes:
+    """All bytes of a regular file, never of a folder, a pipe or a device.
+
+    Args:
+        limit: bytes; a larger file is refused before it is read.
+    Raises:
+        ConfigError: nothing is there.
+        WeightsError: not a regular file, or too large.
+        PpclsError: the system refused to read it (io-error).
+    """
+    try:
+        # Without O_NONBLOCK opening a pipe waits for a writer.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise WeightsError(f"{path} is not a regular file; expected a file with weights", "damaged")
+            if status.st_size > limit:
+                raise WeightsError(f"{path} has {status.st_size} bytes; at most {limit} are read", "damaged")
+            return file.read()
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path} does not exist") from error
+    except IsADirectoryError as error:
+        raise WeightsError(f"{path} is a folder; expected a file with weights", "damaged") from error
+    except OSError as error:
+        raise PpclsError(f"cannot read {path}: {error.strerror or error}", "io-error") from error
+
+
+class Lock:
+    """The right to work in a folder, held until ``release`` or the end of the process, however it ends.
+
+    Args:
+        wait_s: how long to wait for another holder.
+    Raises:
+        ConfigError: another process holds it (slug ``locked``); the message names its pid and host.
+    """
+
+    def __init__(self, path: Path, wait_s: float = 0.0) -> None:
+        deadline = time.monotonic() + wait_s
+        with output_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("a+")
+            while not self._take():
+                if time.monotonic() >= deadline:
+                    raise self._refusal(path)
+                time.sleep(0.1)
+            self._file.truncate(0)
+            self._file.write(f"pid {os.getpid()} on {socket.gethostname()}\n")
+            self._file.flush()
+
+    def release(self) -> None:
+        """Let the next one in."""
+        self._file.close()
+
+    def __enter__(self) -> "Lock":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.release()
+
+    def _take(self) -> bool:
+        with suppress(BlockingIOError):
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        return False
+
+    def _refusal(self, path: Path) -> ConfigError:
+        self._file.seek(0)
+        holder = self._file.read(200).strip() or "another process"
+        self._file.close()
+        return ConfigError(
+            f"{path.parent} is in use by {holder}; wait for it, stop it, or choose another folder", "locked"
+        )
