@@ -1,0 +1,47 @@
+"""Several metrics as one."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from paddle import Tensor
+
+
+class Metric(Protocol):
+    """What registers in METRICS: sums that grow batch by batch, and numbers made of them."""
+
+    def update(self, logits: Tensor, labels: Tensor) -> None:
+        """Count a batch: logits ``[N, C]``, labels int64 ``[N]``; reads nothing back from the device."""
+
+    def compute(self) -> dict[str, float]:
+        """The numbers over everything seen by all ranks; every rank must call it."""
+
+    def reset(self) -> None:
+        """Forget what was seen."""
+
+
+class Metrics:
+    """The metrics of one list, in its order; the first number of the first is the one that decides what is best."""
+
+    def __init__(self, metrics: Sequence[Metric]) -> None:
+        self._metrics = list(metrics)
+
+    def __len__(self) -> int:
+        return len(self._metrics)
+
+    def update(self, logits: Tensor, labels: Tensor) -> None:
+        """Count a batch: logits ``[N, C]``, labels int64 ``[N]`` or ``[N, 1]``."""
+        for metric in self._metrics:
+            metric.update(logits, labels)
+
+    def compute(self) -> dict[str, float]:
+        """All numbers, one reduction over ranks a metric; where two metrics name one number, the first answers."""
+        results: dict[str, float] = {}
+        for metric in self._metrics:
+            for name, value in metric.compute().items():
+                results.setdefault(name, value)
+        return results
+
+    def reset(self) -> None:
+        """Forget what was seen."""
+        for metric in self._metrics:
+            metric.reset()
