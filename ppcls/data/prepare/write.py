@@ -1,6 +1,7 @@
 """Writing list files and label maps, each whole or not at all."""
 
 import os
+import string
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ def list_line(path: str, label: int) -> str:
     Raises:
         DataError: the name would not survive that, or is not text that UTF-8 can hold.
     """
-    if path != path.strip() or len(path.splitlines()) != 1:
+    if path != path.strip(string.whitespace) or {"\n", "\r"} & set(path):
         raise DataError(
             f"{path!r}: a name in a list file neither begins nor ends with a blank nor holds a line break; rename it",
             slug="data-list",
