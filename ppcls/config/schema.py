@@ -29,6 +29,7 @@ def setting(
     needed: tuple[str, ...] = (),
     low: float | None = None,
     read: Callable[[Any], Any] | None = None,
+    at: str | None = None,
 ) -> Any:
     """A dataclass field with rules.
 
@@ -37,9 +38,10 @@ def setting(
         needed: the modes in which the key must be there although it has a default.
         low: the least value allowed.
         read: rewrites the YAML value before its type is checked, for values that mean another one.
+        at: where the key stands in YAML, below the section; None: under the field's own name.
     """
     needed = ANY if default is MISSING else needed
-    return field(default=default, metadata={"needed": needed, "low": low, "read": read})
+    return field(default=default, metadata={"needed": needed, "low": low, "read": read, "at": at})
 
 
 def null_is_zero(value: Any) -> Any:
@@ -136,7 +138,7 @@ class OptimizerConfig:
 
     component: Component
     lr: Component
-    base_batch_size: int | None = setting(None, low=1)  # lr.base_batch_size: scale the rate by batch / this
+    base_batch_size: int | None = setting(None, low=1, at="lr.base_batch_size")  # scale the rate by batch / this
     regularizer: RegularizerConfig | None = None  # wins over weight_decay
     weight_decay: float | None = setting(None, low=0)  # L2 coefficient; decoupled for AdamW
     no_weight_decay_name: str = setting("", read=lambda value: "" if value is None else value)  # parts of names

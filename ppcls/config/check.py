@@ -1,0 +1,82 @@
+"""A component against what its table offers: its name, its arguments, their types."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from ppcls.config.catalogue import Catalogue, Entry, Table
+from ppcls.config.refused import foreign
+from ppcls.config.schema import Component
+from ppcls.config.values import Mismatch, convert, is_plain
+from ppcls.utils.suggest import did_you_mean
+
+# What the engine passes to signatures that ask: no YAML needs to give it.
+KNOWN = frozenset({"class_num", "epochs", "step_each_epoch", "seed", "rank", "world_size", "batch_size", "split"})
+# What the builder of a table takes out before the rest reaches the constructor.
+TAKEN = {"LOSSES": {"weight": "float"}, "BATCH_OPS": {"prob": "float"}}
+
+
+class Problem(NamedTuple):
+    """One thing wrong with a configuration."""
+
+    key: str  # dotted, as -o would take it
+    text: str
+
+
+def check_component(
+    component: Component, table: str, catalogue: Catalogue, known: Iterable[str] = (), name_key: str | None = None
+) -> tuple[Component, list[Problem]]:
+    """The component with its arguments in the types their annotations ask for, and what is wrong with it.
+
+    Args:
+        known: arguments that YAML gives elsewhere, such as the keys of the section around the component.
+        name_key: the key of the name itself, where it is not the component's.
+    """
+    if unknown := unknown_name(component.name, table, catalogue):
+        return component, [Problem(name_key or component.key, unknown)]
+    offered = catalogue[table]
+    entry = offered.entries[component.name]
+    taken = TAKEN.get(table, {})
+    annotations = {name: parameter.annotation for name, parameter in entry.parameters.items()} | taken
+    kwargs, problems = {}, []
+    for name, value in component.kwargs.items():
+        key = f"{component.key}.{name}"
+        kwargs[name] = value
+        if name in annotations:
+            try:
+                kwargs[name] = convert(value, annotations[name])
+            except Mismatch as mismatch:
+                problems.append(Problem(key, str(mismatch)))
+        elif entry.is_open and name in offered.entries and isinstance(value, dict | None):
+            inner, found = check_component(Component(name, value or {}, key), table, catalogue, known)
+            kwargs[name] = inner.kwargs
+            problems += found
+        else:
+            hint = did_you_mean(name, [*annotations, *known, *(offered.entries if entry.is_open else ())])
+            problems.append(Problem(key, f"{component.name} has no such argument{hint or _offer(annotations)}"))
+    problems += [Problem(f"{component.key}.{name}", "missing") for name in _missing(entry, {*kwargs, *known})]
+    return Component(component.name, kwargs, component.key), problems
+
+
+def unknown_name(name: str, table: str, catalogue: Catalogue) -> str | None:
+    """What is wrong with a name that its table does not hold; None for one it holds."""
+    offered = catalogue.get(table, Table(table))
+    if name in offered.entries:
+        return None
+    if reason := foreign(table, name, sorted(offered.entries)):
+        return reason
+    hint = did_you_mean(name, offered.entries)
+    return f"unknown {offered.kind} {name!r}{hint or _offer(offered.entries)}"
+
+
+def _offer(names: Iterable[str]) -> str:
+    names = sorted(names)
+    return f"; there are: {', '.join(names)}" if 0 < len(names) <= 12 else ""
+
+
+def _missing(entry: Entry, given: Iterable[str]) -> list[str]:
+    """Required arguments that only YAML can give; what has a type of Python's comes from the engine."""
+    return [
+        name
+        for name, parameter in entry.parameters.items()
+        if parameter.default is None and name not in given and name not in KNOWN and is_plain(parameter.annotation)
+    ]
