@@ -48,11 +48,12 @@ class TrainState:
     schedule: Callable[[int], float]
     epochs: int
     epoch_batches: int  # micro-batches of one epoch on this rank
+    epoch_updates: int
     step: int = 0
     epoch: int = 0
     batch: int = 0
     best: Best | None = None
-    stop_reason: str | None = None
+    stop_signal: int | None = None  # its number
     eval_models: dict[str, nn.Layer] = field(default_factory=dict)  # prefix of the metric's name -> model to judge
     clock: Stopwatch = field(default_factory=Stopwatch)
 

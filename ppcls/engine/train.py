@@ -47,7 +47,7 @@ Evaluate = Callable[[TrainState], Mapping[str, float]]
 
 
 def fit(state: TrainState, loader: Loader, hooks: Sequence[Hook], plan: Plan, evaluate: Evaluate) -> None:
-    """Run the epochs that are left; stop early where a hook set ``state.stop_reason``.
+    """Run the epochs that are left; stop early where a hook set ``state.stop_signal``.
 
     Args:
         evaluate: judges ``state.eval_models``; its first number that is no loss decides which epoch is best.
@@ -55,9 +55,9 @@ def fit(state: TrainState, loader: Loader, hooks: Sequence[Hook], plan: Plan, ev
     try:
         for hook in hooks:
             hook.train_begin(state)
-        while not state.is_complete and state.stop_reason is None:
+        while not state.is_complete and state.stop_signal is None:
             _run_epoch(state, loader, hooks, plan)
-            if state.stop_reason is None:
+            if state.stop_signal is None:
                 _finish_epoch(state, hooks, plan, evaluate)
     finally:
         for hook in hooks:
@@ -71,7 +71,7 @@ def _run_epoch(state: TrainState, loader: Loader, hooks: Sequence[Hook], plan: P
     state.clock.reset()
     batches = loader.batches(state.epoch, state.batch)
     try:
-        while not state.ends_epoch and state.stop_reason is None:
+        while not state.ends_epoch and state.stop_signal is None:
             output = train_step(state, _take(batches, plan.update_freq, state))
             state.clock.count(sum(len(part.labels) for part in output.scored), len(output.ids))
             for hook in hooks:

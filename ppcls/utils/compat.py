@@ -1,8 +1,13 @@
 """The only file that knows Paddle's versions and devices."""
 
-import paddle
+from collections.abc import Callable
+from pathlib import Path
 
-from ppcls.utils.errors import ConfigError
+import numpy as np
+import paddle
+import paddle.inference
+
+from ppcls.utils.errors import ConfigError, PpclsError, WeightsError
 
 
 def paddle_version() -> str:
@@ -41,3 +46,47 @@ def _require_gpu(wanted: str) -> None:
     number = int(wanted.partition(":")[2] or 0)
     if number >= count:
         raise ConfigError(f"Global.device: {wanted} asked for, but {count} GPUs are visible; {advice}")
+
+
+def program_file(folder: Path, stem: str) -> Path:
+    """The exported program: ``<stem>.json`` of Paddle 3, or ``<stem>.pdmodel`` of Paddle 2.
+
+    Raises:
+        WeightsError: neither is there.
+    """
+    for suffix in (".json", ".pdmodel"):
+        path = folder / f"{stem}{suffix}"
+        if path.is_file():
+            return path
+    raise WeightsError(f"{folder}: no {stem}.json and no {stem}.pdmodel; export again")
+
+
+def inference_runner(folder: Path, stem: str) -> Callable[[np.ndarray], np.ndarray]:
+    """``images -> outputs`` through Paddle Inference, on the CPU.
+
+    Raises:
+        WeightsError: a file is missing; Paddle itself would answer from uninitialised memory.
+    """
+    weights = folder / f"{stem}.pdiparams"
+    if not weights.is_file():
+        raise WeightsError(f"{weights} is missing; export again")
+    config = paddle.inference.Config(str(program_file(folder, stem)), str(weights))
+    config.disable_gpu()
+    config.disable_glog_info()
+    predictor = paddle.inference.create_predictor(config)
+
+    def run(images: np.ndarray) -> np.ndarray:
+        predictor.get_input_handle(predictor.get_input_names()[0]).copy_from_cpu(images)
+        predictor.run()
+        return predictor.get_output_handle(predictor.get_output_names()[0]).copy_to_cpu()
+
+    return run
+
+
+def write_onnx(folder: Path, stem: str, target: Path) -> None:
+    """Convert an exported program to ONNX."""
+    try:
+        import paddle2onnx
+    except ImportError as error:
+        raise PpclsError(f"--onnx needs paddle2onnx ({error}); pip install paddle2onnx onnxruntime", "output") from error
+    paddle2onnx.export(str(program_file(folder, stem)), str(folder / f"{stem}.pdiparams"), str(target))

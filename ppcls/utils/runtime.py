@@ -3,6 +3,7 @@
 import os
 import sys
 import warnings
+import zlib
 from collections.abc import MutableMapping
 
 _THREADS = "OMP_NUM_THREADS"
@@ -25,6 +26,8 @@ def prepare(environ: MutableMapping[str, str] = os.environ) -> str:
         done.append(f"{_MKL_SWITCH}=5")
     # Paddle says at every import that ccache is missing, which matters only to who compiles operators.
     warnings.filterwarnings("ignore", message="No ccache found")
+    # Paddle 2.6 carries a zlib of its own, on which Python's breaks unless it was bound to the system's before.
+    zlib.decompress(zlib.compress(b""))
     if not done:
         return "environment: as set by the user"
     late = " (too late: paddle is already imported)" if "paddle" in sys.modules else ""

@@ -1,7 +1,7 @@
 """Log lines, ``metrics.jsonl`` and ``summary.csv``: the reader of device values while a run trains."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ppcls.engine import lines
 from ppcls.engine.hooks.hook import Hook
@@ -19,13 +19,15 @@ class Log(Hook):
     Args:
         metrics: judged on the training batches; None where their labels are mixed.
         records: where rank 0 writes; None on the other ranks.
+        eval_names: the metrics an evaluation gives, which are columns of the summary from its first row on.
     """
 
-    def __init__(self, plan: Plan, metrics: Metrics | None, records: Records | None) -> None:
+    def __init__(self, plan: Plan, metrics: Metrics | None, records: Records | None, eval_names: Sequence[str]) -> None:
         self._logger = logging.getLogger("ppcls")
         self._plan = plan
         self._metrics = metrics
         self._records = records
+        self._eval_names = eval_names
         self._losses = Means()
         self._lr = 0.0
         self._results: Mapping[str, float] = {}
@@ -60,7 +62,7 @@ class Log(Hook):
         means = self._losses.read()
         row = {"epoch": state.epoch, "lr": f"{self._lr:.8g}", "train_loss": means.get("loss")}
         row |= {"eval_loss": self._results.get("loss")}
-        row |= {name: self._results.get(name) for name in self._metric_names}
+        row |= {name: self._results.get(name) for name in self._eval_names}
         self._records.epoch(row)
 
     def _print_step(self, state: TrainState) -> None:

@@ -17,7 +17,7 @@ _MOST_UNREAD = 64  # updates whose losses may wait on the device
 class _Unread(NamedTuple):
     step: int
     epoch: int
-    output_lr: float
+    lr: float
     losses: dict[str, Tensor]
     ids: list[NamedTuple]
 
@@ -62,6 +62,6 @@ class NanGuard(Hook):
         shown = ", ".join(self._where(index) for index in indices[:8])
         more = f" and {len(indices) - 8} more" if len(indices) > 8 else ""
         return (
-            f"the loss is not finite: {losses}; step {entry.step}, epoch {entry.epoch}, lr {entry.output_lr:.8g}, "
-            f"batch of {shown}{more}; the last good checkpoint stands; lower Optimizer.lr.learning_rate or look at these"
+            f"the loss is not finite: {losses}; step {entry.step}, epoch {entry.epoch}, lr {entry.lr:.8g}, "
+            f"batch of {shown}{more}; the last good checkpoint stands; lower the learning rate or look at these"
         )

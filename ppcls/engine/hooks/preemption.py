@@ -2,10 +2,11 @@
 
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
 
 from ppcls.engine.hooks.hook import Hook
+from ppcls.engine.plan import Plan
 from ppcls.engine.state import StepOutput, TrainState
 from ppcls.utils import dist
 
@@ -13,12 +14,13 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
 class Preemption(Hook):
-    """The handler lives from ``train_begin`` to ``train_end``; a second SIGINT leaves at once.
+    """The handler lives from ``train_begin`` to ``train_end``; a second SIGINT leaves at once, unsaved.
 
-    ``state.stop_reason`` becomes the signal's name; the command then exits with 128 + its number.
+    ``state.stop_signal`` becomes the number; the command then exits with 128 + it.
     """
 
-    def __init__(self, save: Callable[[TrainState], None]) -> None:
+    def __init__(self, plan: Plan, save: Callable[[TrainState, Sequence[str], bool], None]) -> None:
+        self._plan = plan
         self._save = save
         self._received = 0
         self._previous: dict[int, object] = {}
@@ -27,16 +29,15 @@ class Preemption(Hook):
         self._previous = {number: signal.signal(number, self._record) for number in _SIGNALS}
 
     def step_end(self, state: TrainState, output: StepOutput) -> None:
-        number = int(max(dist.all_max([self._received])))
-        if number == 0 or state.ends_epoch:
-            return
-        self._save(state)
-        self._stop(state, number)
+        # Several ranks agree only where the log makes the host wait anyway.
+        asks = dist.world_size() == 1 or self._plan.prints(state.batch, len(output.ids))
+        if asks and not state.ends_epoch and self._agreed():
+            self._save(state, ["latest"], False)
+            self._stop(state)
 
     def epoch_end(self, state: TrainState) -> None:
-        number = int(max(dist.all_max([self._received])))
-        if number and not state.is_complete:
-            self._stop(state, number)
+        if not state.is_complete and self._agreed():
+            self._stop(state)
 
     def train_end(self, state: TrainState) -> None:
         for number, handler in self._previous.items():
@@ -48,6 +49,11 @@ class Preemption(Hook):
             signal.default_int_handler(number, frame)
         self._received = number
 
-    def _stop(self, state: TrainState, number: int) -> None:
-        state.stop_reason = signal.Signals(number).name
-        logging.getLogger("ppcls").info("stopped by %s after update %d, saved", state.stop_reason, state.step)
+    def _agreed(self) -> bool:
+        self._received = int(dist.all_max([self._received])[0])
+        return self._received > 0
+
+    def _stop(self, state: TrainState) -> None:
+        state.stop_signal = self._received
+        name = signal.Signals(self._received).name
+        logging.getLogger("ppcls").info("stopped by %s after update %d; saved", name, state.step)

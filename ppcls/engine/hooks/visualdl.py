@@ -11,7 +11,7 @@ from ppcls.utils.errors import PpclsError
 
 
 class VisualDL(Hook):
-    """Writes ``lr`` and ``train_<loss>`` per printed step, ``eval_<metric>`` per epoch, into ``folder``; rank 0 only."""
+    """Writes ``lr`` and ``train_<loss>`` per printed step, ``eval_<metric>`` per epoch, into ``folder``."""
 
     def __init__(self, plan: Plan, folder: Path) -> None:
         try:

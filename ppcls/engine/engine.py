@@ -1,0 +1,163 @@
+"""One stage in one mode: build what it needs, then eval, infer or export; ``training.py`` trains it."""
+
+import dataclasses
+import logging
+from pathlib import Path
+
+import numpy as np
+import paddle
+import paddle.nn.functional as F
+
+from ppcls.arch import build_model
+from ppcls.config import Config, Stage
+from ppcls.config.dump import plain
+from ppcls.data import Loader, build_loader
+from ppcls.data.preprocess import Pipeline
+from ppcls.engine import lines
+from ppcls.engine.evaluate import Judge, judge_model
+from ppcls.engine.export import ExportPlan, export
+from ppcls.engine.predict import Answer, find_images, predict, write_csv, write_json
+from ppcls.loss import build_loss
+from ppcls.metric import build_metrics
+from ppcls.registry import POSTPROCESSES
+from ppcls.utils import compat, dist
+from ppcls.utils.errors import ConfigError
+from ppcls.utils.save_load import find_prefix, load_into, read_weights
+from ppcls.utils.seed import Stream, derive, draw_seed
+
+_LOG = logging.getLogger("ppcls")
+
+
+class Engine:
+    """A network on a device, and what its config says to do with it.
+
+    Building it chooses the device, joins the other ranks and draws the initial weights. Outside training the weights
+    that the config names are loaded, all of them, or it is an error.
+
+    Args:
+        mode: train, eval, infer or export; only what it uses is built.
+    """
+
+    def __init__(self, stage: Stage, mode: str) -> None:
+        device = compat.select_device(stage.config.Global.device)
+        dist.start()
+        _LOG.info("running on %s, paddle %s, %d rank(s)", device, compat.paddle_version(), dist.world_size())
+        self.stage = _with_seed(stage)
+        self.config: Config = self.stage.config
+        self.seed: int = self.config.Global.seed
+        paddle.seed(derive(self.seed, Stream.INIT))
+        self.network = build_model(self.config.Arch)
+        paddle.seed(derive(self.seed, Stream.FRAMEWORK, dist.rank()))
+        if mode != "train":
+            self._load_all_weights(mode)
+
+    def eval(self) -> dict[str, float]:
+        """Judge the weights on ``DataLoader.Eval``: parts of the loss, ``loss``, then the metrics."""
+        results = judge_model(self.network, self.judge(), epoch=0)
+        _LOG.info(lines.mean_line("Eval", "[Epoch 0]", results))
+        return results
+
+    def judge(self) -> Judge:
+        """What an evaluation needs besides the model."""
+        losses, metrics = self.config.Loss.Eval, self.config.Metric.Eval
+        return Judge(
+            self.loader("Eval"),
+            build_loss(losses) if losses else None,
+            build_metrics(metrics, self.config.Arch.class_num),
+            self.config.Global.print_batch_step,
+        )
+
+    def loader(self, split: str) -> Loader:
+        """The loader of ``Train`` or ``Eval`` for this rank."""
+        config = getattr(self.config.DataLoader, split)
+        class_num = self.config.Arch.class_num
+        where = {"rank": dist.rank(), "world": dist.world_size()}
+        return build_loader(config, split=split, class_num=class_num, seed=self.seed, **where)
+
+    def infer(self, json_file: Path | None = None, csv_file: Path | None = None) -> int:
+        """Print a Python list of answers a batch on standard output.
+
+        Returns:
+            How many pictures could not be read; each is named in the log.
+        """
+        config = self.config.Infer
+        pipeline = Pipeline.for_inference(config.transforms)
+        post_process = POSTPROCESSES.build(config.PostProcess)
+        images = find_images(config.infer_imgs, config.infer_list)
+        answers: list[Answer] = []
+        unreadable = 0
+        for batch in predict(images, config.batch_size, pipeline, self._probabilities, post_process):
+            if batch.answers:
+                print(batch.answers, flush=True)
+            for problem in batch.unreadable:
+                _LOG.error("not answered: %s", problem)
+            answers += batch.answers
+            unreadable += len(batch.unreadable)
+        if unreadable:
+            _LOG.error("%d of %d pictures could not be read", unreadable, len(images))
+        if config.save_dir:
+            Path(config.save_dir).mkdir(parents=True, exist_ok=True)
+            json_file = json_file or Path(config.save_dir) / "answers.json"
+        if json_file:
+            write_json(answers, json_file)
+        if csv_file:
+            write_csv(answers, csv_file)
+        return unreadable
+
+    def export(self, onnx: bool = False) -> list[Path]:
+        """Write ``inference.*`` into ``Global.save_inference_dir`` and print the files."""
+        settings = self.config.Global
+        values = plain(self.config)
+        about = {"arch": values["Arch"], "paddle": compat.paddle_version()}
+        if self.config.Infer is not None:
+            about["preprocessing"] = values["Infer"].get("transforms", [])
+        plan = ExportPlan(
+            Path(settings.save_inference_dir),
+            settings.image_shape,
+            self.config.Arch.infer_add_softmax,
+            onnx,
+            about,
+        )
+        files = export(self.network, plan)
+        for path in files:
+            _LOG.info("wrote %s", path)
+        return files
+
+    @paddle.no_grad()
+    def _probabilities(self, images: np.ndarray) -> np.ndarray:
+        """float32 ``[N, C, H, W]`` -> float32 ``[N, class_num]``, rows that sum to 1."""
+        self.network.eval()
+        return F.softmax(self.network(paddle.to_tensor(images)), axis=-1).numpy()
+
+    def _load_all_weights(self, mode: str) -> None:
+        settings = self.config.Global
+        sources = (settings.pretrained_model, settings.checkpoints, self.config.Arch.pretrained)
+        source = next((source for source in sources if source), None)
+        if source is None:
+            raise ConfigError(f"Global.pretrained_model: {mode} needs weights; -o Global.pretrained_model=PREFIX")
+        self.load_weights(source, strict=True)
+
+    def load_weights(self, source: str | bool, *, strict: bool) -> None:
+        """Load weights from a prefix, a file or a URL.
+
+        Args:
+            strict: every tensor must fit; otherwise a classifier of another number of classes stays as drawn.
+        """
+        if source is True:
+            raise ConfigError(
+                "Arch.pretrained: True asks for published weights, and none are shipped; "
+                "give a path, or train from scratch with -o Arch.pretrained=False"
+            )
+        prefix = find_prefix(str(source), self.config.Arch.name)
+        load_into(self.network, read_weights(prefix), strict=strict, allow_head_mismatch=not strict)
+
+
+def _with_seed(stage: Stage) -> Stage:
+    """The stage with a seed of its own, where it asked for none: drawn by rank 0, the same on all ranks."""
+    if stage.config.Global.seed is not None:
+        _LOG.info("seed: %d", stage.config.Global.seed)
+        return stage
+    seed = int(dist.all_sum([draw_seed() if dist.is_main() else 0])[0])
+    _LOG.info("seed: %d (drawn; Global.seed is null)", seed)
+    settings = dataclasses.replace(stage.config.Global, seed=seed)
+    return dataclasses.replace(stage, config=dataclasses.replace(stage.config, Global=settings))

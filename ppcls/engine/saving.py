@@ -1,0 +1,125 @@
+"""TrainState <-> checkpoint."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import paddle
+
+from ppcls.engine.records import Records
+from ppcls.engine.state import Best, TrainState
+from ppcls.utils import compat, dist, rng
+from ppcls.utils.checkpoint import CheckpointStore, Payload, Unit
+from ppcls.utils.errors import WeightsError
+from ppcls.utils.manifest import UnitInfo
+from ppcls.utils.save_load import Weights, load_into, model_arrays, parameter_names
+
+
+class Keeper:
+    """Saves a run into its store, together with the lengths of its records.
+
+    Args:
+        config: hashes of what may not change on resume, by name.
+    """
+
+    def __init__(self, store: CheckpointStore, records: Records, keep_last: int, config: dict[str, str]) -> None:
+        self._store = store
+        self._records = records
+        self._keep_last = keep_last
+        self._config = config
+
+    def save(self, state: TrainState, names: Sequence[str], after_evaluation: bool) -> None:
+        """Commit a unit and let ``names`` point at it; all ranks call it, rank 0 writes."""
+        dist.share_buffers(state.network)
+        if not dist.is_main():
+            return
+        info = UnitInfo(
+            step=state.step,
+            epoch=state.epoch,
+            batch=state.batch,
+            suffix=int(after_evaluation),
+            ranks=dist.world_size(),
+            device=paddle.get_device(),
+            compute_threads=int(os.environ.get("OMP_NUM_THREADS", "0") or 0),
+            config=self._config,
+            best=state.best._asdict() if state.best else None,
+            versions={"paddle": compat.paddle_version()},
+        )
+        self._store.save(_payload(state, self._records), info, names)
+        self._store.prune(self._keep_last)
+
+
+def restore(state: TrainState, unit: Unit, records: Records | None) -> None:
+    """Continue where the unit was taken.
+
+    A checkpoint without this project's entries (PaddleClas) resumes at the next epoch, and the log says what is lost.
+
+    Raises:
+        WeightsError: weights or optimizer state of another model, or optimizer state that is not there.
+    """
+    payload = unit.payload
+    weights = Weights(payload.params, unit.prefix.with_suffix(".pdparams"), unit.manifest, payload.parameter_names)
+    load_into(state.network, weights, strict=True, allow_head_mismatch=False)
+    _restore_optimizer(state, payload)
+    states = payload.states
+    state.epoch = int(states["epoch"])
+    state.batch = int(states.get("batch", 0))
+    state.step = int(states.get("step", state.epoch * state.epoch_updates))
+    best = states.get("best")
+    state.best = Best(**best) if best else None
+    if "rng" in states and dist.rank() < len(states["rng"]):
+        rng.set_rng_state(states["rng"][dist.rank()])
+    if records is not None and "records" in states:
+        records.cut_back(states["records"])
+
+
+def _payload(state: TrainState, records: Records) -> Payload:
+    best = state.best._asdict() if state.best else None
+    states = {
+        "epoch": state.epoch,
+        "metric": state.best.value if state.best else 0.0,
+        "batch": state.batch,
+        "step": state.step,
+        "best": best,
+        "rng": [rng.rng_state()],
+        "records": records.lengths(),
+    }
+    optimizer = {name: _host(value) for name, value in state.optimizer.state_dict().items()}
+    optimizer["LR_Scheduler"] = {"last_epoch": state.step, "last_lr": state.optimizer.get_lr()}
+    return Payload(model_arrays(state.network), optimizer, states, None, parameter_names(state.network))
+
+
+def _host(value: Any) -> Any:
+    if isinstance(value, paddle.Tensor):
+        return value.numpy()
+    return {name: _host(part) for name, part in value.items()} if isinstance(value, dict) else value
+
+
+def _restore_optimizer(state: TrainState, payload: Payload) -> None:
+    """Give every accumulator to the parameter it was saved for, whatever Paddle calls that parameter now."""
+    stored = {name: value for name, value in payload.opt.items() if isinstance(value, np.ndarray)}
+    now = parameter_names(state.network)
+    renamed: dict[str, Any] = {}
+    accumulators: dict[str, set[str]] = {}
+    for name, before in sorted(payload.parameter_names.items(), key=lambda pair: -len(pair[1])):
+        for key in [key for key in stored if key.startswith(f"{before}_")]:
+            kind = key.removeprefix(f"{before}_")
+            renamed[f"{now[name]}_{kind}"] = paddle.to_tensor(stored.pop(key))
+            accumulators.setdefault(kind, set()).add(name)
+    _require_whole(state, accumulators)
+    if renamed:
+        state.optimizer.set_state_dict(renamed)
+
+
+def _require_whole(state: TrainState, accumulators: dict[str, set[str]]) -> None:
+    """Every trainable parameter has every kind of accumulator; plain SGD has none."""
+    trainable = [name for name, parameter in state.network.named_parameters() if not parameter.stop_gradient]
+    if not accumulators and not isinstance(state.optimizer, paddle.optimizer.SGD):
+        raise WeightsError(f"the checkpoint has no optimizer state; {trainable[0]} would start with fresh moments")
+    for kind, names in accumulators.items():
+        missing = [name for name in trainable if name not in names]
+        if missing:
+            raise WeightsError(
+                f"the checkpoint's optimizer state lacks {kind} of {missing[0]} and {len(missing)} in all"
+            )

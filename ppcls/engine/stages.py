@@ -1,0 +1,113 @@
+"""Runs the stages of a Run in order, and finds where to continue."""
+
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from paddle.utils import unique_name
+
+from ppcls.config import Run, Stage, resolved_yaml
+from ppcls.engine.training import Training, announce, prepare_folder
+from ppcls.utils import dist, logger
+from ppcls.utils.checkpoint import CheckpointStore, Unit
+from ppcls.utils.errors import ConfigError
+
+_LOG = logging.getLogger("ppcls")
+_SIGNAL_CODE = 128
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What the command line adds to a config. ``environment`` is what was set before paddle was imported."""
+
+    overwrite: bool
+    dry_run: bool
+    environment: str
+
+
+def train_run(run: Run, options: TrainOptions) -> int:
+    """Train every stage that is not complete, each from the last weights of the one before.
+
+    Returns:
+        0 when all epochs of all stages are done, 128 + n when signal n stopped the run after saving.
+    """
+    logs = dist.rank() in run.stages[0].config.Global.log_ranks
+    logger.setup(quiet=not logs).info(options.environment)
+    previous: Stage | None = None
+    for stage in run.stages:
+        code = _rehearse(stage) if options.dry_run else _train_stage(stage, previous, options)
+        if code:
+            return code
+        previous = stage
+    return 0
+
+
+def _rehearse(stage: Stage) -> int:
+    announce(stage)
+    with unique_name.guard():
+        training = Training(stage)
+        training.start_from(stage.config.Global.pretrained_model)
+        training.rehearse()
+    print(resolved_yaml(training.stage), end="")
+    return 0
+
+
+def _train_stage(stage: Stage, previous: Stage | None, options: TrainOptions) -> int:
+    store = CheckpointStore(stage.folder)
+    if dist.is_main() and options.overwrite:
+        _move_aside(store)
+    prepare_folder(stage)
+    try:
+        if dist.is_main():
+            with store.lock():
+                return _train_locked(stage, previous, store)
+        return _train_locked(stage, previous, store)
+    finally:
+        logger.close_files()
+
+
+def _train_locked(stage: Stage, previous: Stage | None, store: CheckpointStore) -> int:
+    if dist.is_main():
+        store.clean()
+    unit = _where_to_continue(stage, store)
+    if unit is not None and unit.payload.states.get("epoch", 0) >= stage.config.Global.epochs:
+        _LOG.info("%s is already complete: %d epochs", stage.name or "training", unit.payload.states["epoch"])
+        return 0
+    announce(stage)
+    # Paddle's names of accumulators count up in a process; within the guard they are the same in every life of a run.
+    with unique_name.guard():
+        training = Training(stage)
+        if unit is None:
+            handed_over = str(previous.folder / "latest") if previous else None
+            training.start_from(stage.config.Global.pretrained_model or handed_over)
+        state = training.run(store, unit)
+    return _SIGNAL_CODE + state.stop_signal if state.stop_signal else 0
+
+
+def _where_to_continue(stage: Stage, store: CheckpointStore) -> Unit | None:
+    """The unit that ``Global.checkpoints`` means; None for a fresh start."""
+    wanted = stage.config.Global.checkpoints
+    if wanted == "auto":
+        unit = store.newest()
+        if unit is None:
+            _LOG.info("no checkpoint in %s: a fresh start", store.folder)
+        return unit
+    if wanted:
+        return store.load(Path(wanted))
+    if store.units():
+        raise ConfigError(
+            f"{stage.folder} holds the checkpoints of another run; continue it with --resume, "
+            "or start afresh with --overwrite, which moves the folder aside",
+            "locked",
+        )
+    return None
+
+
+def _move_aside(store: CheckpointStore) -> None:
+    """Rename the folder of an earlier run to ``<name>.old-<time>``; nothing is deleted."""
+    folder = store.run_folder
+    if store.units():
+        target = folder.with_name(f"{folder.name}.old-{time.strftime('%Y%m%d-%H%M%S')}")
+        folder.rename(target)
+        _LOG.info("moved the earlier run to %s", target)

@@ -1,0 +1,158 @@
+"""Train one stage: its state, its folder, its checkpoints, its hooks."""
+
+import hashlib
+import json
+import logging
+from typing import Any
+
+from ppcls.config import Config, Stage, describe, resolved_yaml
+from ppcls.config.dump import plain
+from ppcls.data import Loader
+from ppcls.engine.engine import Engine
+from ppcls.engine.evaluate import Judge, judge_all
+from ppcls.engine.hooks import Outputs, default_hooks
+from ppcls.engine.plan import Plan
+from ppcls.engine.records import Records
+from ppcls.engine.saving import Keeper, restore
+from ppcls.engine.state import TrainState
+from ppcls.engine.train import fit, train_step
+from ppcls.loss import build_loss
+from ppcls.metric import Metrics, build_metrics
+from ppcls.optimizer import build_optimizer
+from ppcls.utils import dist, logger
+from ppcls.utils.checkpoint import CheckpointStore, Unit
+from ppcls.utils.files import write_whole
+
+_LOG = logging.getLogger("ppcls")
+_FREE_KEYS = {"output_dir", "device", "print_batch_step", "save_interval", "save_every_steps", "keep_last", "log_ranks"}
+_FREE_KEYS |= {"checkpoints", "pretrained_model", "use_visualdl", "print_mem_info", "save_inference_dir", "watchdog_s"}
+
+
+class Training:
+    """Everything of one stage that is needed to run its epochs; building it writes nothing."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.engine = Engine(stage, "train")
+        self.stage = self.engine.stage
+        self.config: Config = self.engine.config
+        self.loader: Loader = self.engine.loader("Train")
+        self.plan = _plan(self.config)
+        self.judge: Judge | None = self.engine.judge() if self.plan.eval_interval > 0 else None
+        dist.require_equal(len(self.loader), "the number of batches in an epoch")
+        self.state = self._build_state()
+
+    def start_from(self, source: str | None) -> None:
+        """Begin with these weights, or with ``Arch.pretrained``; the optimizer begins afresh."""
+        source = source or self.config.Arch.pretrained
+        if source:
+            self.engine.load_weights(source, strict=False)
+
+    def run(self, store: CheckpointStore, unit: Unit | None) -> TrainState:
+        """Train the epochs that are left, writing into the stage's folder.
+
+        Args:
+            unit: where to continue; None for a fresh start.
+        """
+        folder = self.stage.folder
+        records = Records(folder)
+        if unit is not None:
+            restore(self.state, unit, records if dist.is_main() else None)
+            _LOG.info("Finish load checkpoints from %s: epoch %d", unit.prefix, self.state.epoch)
+        if dist.is_main():
+            write_whole(folder / "config.yaml", resolved_yaml(self.stage).encode())
+        keeper = Keeper(store, records, self.config.Global.keep_last, _fingerprint(self.config))
+        metrics = (self._train_metrics(), self._eval_names())
+        hooks = default_hooks(self.config, self.plan, Outputs(folder, records, keeper), metrics, self.loader.where)
+        fit(self.state, self.loader, hooks, self.plan, self._evaluate)
+        return self.state
+
+    def rehearse(self) -> None:
+        """Two updates and one evaluation batch; writes nothing."""
+        self.state.model.train()
+        batches = self.loader.batches(0)
+        for _ in range(min(2, len(self.loader) // self.plan.update_freq)):
+            output = train_step(self.state, [next(batches) for _ in range(self.plan.update_freq)])
+            parts = ", ".join(f"{name}: {float(value):.5f}" for name, value in output.losses.items())
+            _LOG.info("[dry run] update %d: lr: %.5f, %s", self.state.step, output.lr, parts)
+        batches.close()
+        if self.judge is not None:
+            self.engine.network.eval()
+            evaluated = self.judge.loader.batches(0)
+            batch = next(evaluated)
+            self.judge.metrics.update(self.engine.network(batch.images), batch.labels)
+            evaluated.close()
+            _LOG.info(
+                "[dry run] one evaluation batch of %d pictures: %s", len(batch.labels), self.judge.metrics.local()
+            )
+
+    def _build_state(self) -> TrainState:
+        network = self.engine.network
+        batches = len(self.loader)
+        updates = -(-batches // self.plan.update_freq)
+        batch_size = self.config.DataLoader.Train.sampler.batch_size
+        global_batch = batch_size * dist.world_size() * self.plan.update_freq
+        _LOG.info("%d batches and %d updates an epoch, global batch %d", batches, updates, global_batch)
+        optimizer, schedule = build_optimizer(
+            self.config.Optimizer, network, epochs=self.plan.epochs, step_each_epoch=updates, scale=1.0
+        )
+        return TrainState(
+            network=network,
+            model=dist.wrap(network),
+            loss=build_loss(self.config.Loss.Train),
+            optimizer=optimizer,
+            schedule=schedule,
+            epochs=self.plan.epochs,
+            epoch_batches=batches,
+            epoch_updates=updates,
+            eval_models={"": network},
+        )
+
+    def _evaluate(self, state: TrainState) -> dict[str, float]:
+        dist.share_buffers(state.network)
+        return judge_all(state.eval_models, self.judge, state.epoch)
+
+    def _train_metrics(self) -> Metrics | None:
+        entries = self.config.Metric.Train
+        if entries and self.config.DataLoader.Train.dataset.batch_transform_ops:
+            _LOG.warning("Metric.Train is left out: batch_transform_ops mix the labels it would judge by")
+            return None
+        return build_metrics(entries, self.config.Arch.class_num) if entries else None
+
+    def _eval_names(self) -> list[str]:
+        return self.judge.metrics.names() if self.judge is not None else []
+
+
+def prepare_folder(stage: Stage) -> None:
+    """Make the run's folder, and let the log go there too; all ranks call it, rank 0 writes."""
+    if dist.is_main():
+        stage.folder.mkdir(parents=True, exist_ok=True)
+        logger.add_file(stage.folder / "train.log")
+
+
+def announce(stage: Stage) -> None:
+    """Print the configuration: ``key : value``, 4 spaces a level."""
+    for line in describe(stage):
+        _LOG.info(line)
+
+
+def _plan(config: Config) -> Plan:
+    settings = config.Global
+    evaluates = settings.eval_during_train and config.DataLoader.Eval is not None
+    return Plan(
+        epochs=settings.epochs,
+        update_freq=settings.update_freq,
+        eval_interval=settings.eval_interval if evaluates else 0,
+        start_eval_epoch=settings.start_eval_epoch,
+        save_interval=settings.save_interval,
+        save_every_steps=settings.save_every_steps,
+        print_batch_step=settings.print_batch_step,
+    )
+
+
+def _fingerprint(config: Config) -> dict[str, str]:
+    """A hash of every section that changes numbers, for the manifest."""
+    values: dict[str, Any] = plain(config)
+    values["Global"] = {key: value for key, value in values["Global"].items() if key not in _FREE_KEYS}
+    wanted = ("Global", "Arch", "Loss", "Optimizer", "DataLoader")
+    texts = {name: json.dumps(values[name], sort_keys=True, default=str) for name in wanted if name in values}
+    return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
