@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -23,7 +23,7 @@ class CropImage:
     Source: PaddleClas ``CropImage``, which returns what little there is of a smaller picture.
     """
 
-    def __init__(self, size: int | Sequence[int]) -> None:
+    def __init__(self, size: int | tuple[int, int]) -> None:
         self._size = parse_size(size, "CropImage")
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -63,11 +63,11 @@ class RandCropImage:
 
     def __init__(
         self,
-        size: int | Sequence[int],
-        scale: Sequence[float] = (0.08, 1.0),
-        ratio: Sequence[float] = (3 / 4, 4 / 3),
+        size: int | tuple[int, int],
+        scale: tuple[float, float] = (0.08, 1.0),
+        ratio: tuple[float, float] = (3 / 4, 4 / 3),
         interpolation: str | None = None,
-        backend: str = "cv2",
+        backend: Literal["cv2", "pil"] = "cv2",
         use_log_aspect: bool = False,
         progress_size: Any = None,
     ) -> None:

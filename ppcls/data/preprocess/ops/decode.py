@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -38,7 +39,7 @@ class DecodeImage:
         to_np: bool = True,
         to_rgb: bool = True,
         channel_first: bool = False,
-        backend: str = "cv2",
+        backend: Literal["cv2", "pil"] = "cv2",
         max_pixels: int | float = MAX_PIXELS,
     ) -> None:
         if channel_first:

@@ -1,7 +1,7 @@
 """NormalizeImage: bytes -> numbers around 0."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -20,7 +20,7 @@ class NormalizeImage:
     """``(x * scale - mean) / std`` per channel, in float32.
 
     Args:
-        scale: a number, or a fraction as text: ``1.0/255.0``, which is also what null means.
+        scale: null is 1/255, which YAML may also write as ``1.0/255.0``.
         mean, std: three numbers each; null is ImageNet's.
         order: '' and 'hwc' for ``[H, W, 3]``, as in every recipe; 'chw' after ToCHWImage.
         output_fp16: float16 instead of float32 leaves the op; the arithmetic stays in float32.
@@ -32,12 +32,12 @@ class NormalizeImage:
 
     def __init__(
         self,
-        scale: float | str | None = None,
-        mean: Sequence[float] | None = None,
-        std: Sequence[float] | None = None,
-        order: str = "chw",
+        scale: float | None = None,
+        mean: tuple[float, float, float] | None = None,
+        std: tuple[float, float, float] | None = None,
+        order: Literal["", "hwc", "chw"] = "chw",
         output_fp16: bool = False,
-        channel_num: int = 3,
+        channel_num: Literal[3, 4] = 3,
     ) -> None:
         if order not in _LAYOUTS:
             raise ValueError(f"NormalizeImage order is one of '', 'hwc', 'chw'; got {order!r}")
@@ -45,7 +45,7 @@ class NormalizeImage:
             raise ValueError(f"NormalizeImage channel_num is 3 or 4; got {channel_num}")
         self.layout = _LAYOUTS[order]
         self.output_dtype = np.dtype(np.float16 if output_fp16 else np.float32)
-        self._scale = 1 / 255 if scale is None else _parse_number(scale)
+        self._scale = 1 / 255 if scale is None else scale
         self._mean = _parse_channels("mean", _MEAN if mean is None else mean)
         self._std = _parse_channels("std", _STD if std is None else std)
         if not self._std.all():
@@ -78,14 +78,6 @@ class NormalizeImage:
         if self._pad:
             x = paddle.concat([x, paddle.zeros_like(x[:, : self._pad])], axis=1)
         return x.astype(self.output_dtype.name)
-
-
-def _parse_number(value: float | str) -> float:
-    above, slash, below = str(value).partition("/")
-    try:
-        return float(above) / (float(below) if slash else 1.0)
-    except (ValueError, ZeroDivisionError) as error:
-        raise ValueError(f"NormalizeImage scale is a number or a fraction such as 1.0/255.0; got {value!r}") from error
 
 
 def _parse_channels(name: str, value: Sequence[float]) -> np.ndarray:

@@ -1,8 +1,9 @@
 """ResizeImage, and the resizing that RandCropImage ends with."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -55,10 +56,10 @@ class ResizeImage:
 
     def __init__(
         self,
-        size: int | Sequence[int] | None = None,
+        size: int | tuple[int, int] | None = None,
         resize_short: int | None = None,
         interpolation: str | None = None,
-        backend: str = "cv2",
+        backend: Literal["cv2", "pil"] = "cv2",
     ) -> None:
         if size is None and resize_short is None:
             raise ValueError("ResizeImage needs size or resize_short")
