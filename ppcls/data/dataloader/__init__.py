@@ -1,0 +1,1 @@
+"""From a list of pictures to batches on the device."""
