@@ -12,8 +12,14 @@ class Metric(Protocol):
     def update(self, logits: Tensor, labels: Tensor) -> None:
         """Count a batch: logits ``[N, C]``, labels int64 ``[N]``; reads nothing back from the device."""
 
+    def names(self) -> list[str]:
+        """The numbers it gives, in order."""
+
     def compute(self) -> dict[str, float]:
         """The numbers over everything seen by all ranks; every rank must call it."""
+
+    def local(self) -> dict[str, float]:
+        """The numbers over what this rank has seen."""
 
     def reset(self) -> None:
         """Forget what was seen."""
@@ -40,6 +46,17 @@ class Metrics:
             for name, value in metric.compute().items():
                 results.setdefault(name, value)
         return results
+
+    def local(self) -> dict[str, float]:
+        """All numbers over what this rank has seen, for log lines."""
+        results: dict[str, float] = {}
+        for metric in self._metrics:
+            results = metric.local() | results
+        return {name: results[name] for name in self.names()}
+
+    def names(self) -> list[str]:
+        """The numbers it gives, in order, each once."""
+        return list(dict.fromkeys(name for metric in self._metrics for name in metric.names()))
 
     def reset(self) -> None:
         """Forget what was seen."""

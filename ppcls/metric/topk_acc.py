@@ -54,17 +54,31 @@ class TopkAcc:
         self._hits = hits if self._hits is None else self._hits + hits
         self._count += samples
 
+    def names(self) -> list[str]:
+        """The numbers it gives, in order: ``["top1", "top5"]``."""
+        return [f"top{k}" for k in self._topk]
+
     def compute(self) -> dict[str, float]:
         """``{"top1": ..., "top5": ...}`` over all ranks, each of which must call it.
 
         Raises:
             ValueError: no rank has seen a sample.
         """
+        return self._shares(dist.all_sum(self._sums()))
+
+    def local(self) -> dict[str, float]:
+        """The same over what this rank has seen, for log lines; reads from the device."""
+        return self._shares(self._sums())
+
+    def _sums(self) -> list[float]:
         hits = [0] * len(self._topk) if self._hits is None else self._hits.tolist()
-        *totals, count = dist.all_sum([*hits, self._count])
+        return [*hits, self._count]
+
+    def _shares(self, sums: Sequence[float]) -> dict[str, float]:
+        *hits, count = sums
         if not count:
             raise ValueError("TopkAcc has seen no sample since its last reset")
-        return {f"top{k}": total / count for k, total in zip(self._topk, totals, strict=True)}
+        return {name: hit / count for name, hit in zip(self.names(), hits, strict=True)}
 
 
 def label_ranks(logits: Tensor, labels: Tensor) -> Tensor:
