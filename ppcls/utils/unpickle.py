@@ -1,10 +1,11 @@
-"""Reads the pickles that weights are kept in, and cannot do anything else.
+"""Pickles as weights are kept in: written by Python, read by something that cannot do anything else.
 
-Nothing here is ever called on behalf of a file: a small stack machine knows the instructions that arrays and plain
+Nothing is ever called on behalf of a file: a small stack machine knows the instructions that arrays and plain
 values need, and the few names they mention stand for inert markers.
 """
 
 import io
+import pickle
 import pickletools
 from collections.abc import Callable
 from math import prod
@@ -26,6 +27,11 @@ def loads(data: bytes, where: str) -> Any:
         WeightsError: slug ``unsafe`` when the pickle asks for anything else, by name; ``damaged`` when it is broken.
     """
     return _Machine(data, where).run()
+
+
+def dumps(value: Any) -> bytes:
+    """The pickle of plain values and arrays, as ``loads`` and ``paddle.load`` read it."""
+    return pickle.dumps(value, protocol=4)
 
 
 class _Name(NamedTuple):

@@ -1,7 +1,6 @@
 """Weights as bytes: ``.pdparams`` and ``.safetensors``, read and written with numpy alone."""
 
 import json
-import pickle
 from collections.abc import Mapping
 from math import prod
 from typing import Any, NamedTuple
@@ -9,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ppcls.utils.errors import WeightsError
-from ppcls.utils.unpickle import loads
+from ppcls.utils.unpickle import dumps, loads
 
 NAMES_KEY = "StructuredToParameterName@@"
 SLICES_KEY = "UnpackBigParamInfor@@"
@@ -59,7 +58,7 @@ def dump_pdparams(arrays: Mapping[str, np.ndarray], parameter_names: Mapping[str
     """The bytes of a ``.pdparams`` file that ``paddle.load`` and PaddleClas read too."""
     content: dict[str, Any] = {name: np.ascontiguousarray(a).reshape(a.shape) for name, a in arrays.items()}
     content[NAMES_KEY] = dict(parameter_names)
-    return pickle.dumps(content, protocol=4)
+    return dumps(content)
 
 
 def parse_safetensors(data: bytes, where: str) -> dict[str, np.ndarray]:
