@@ -1,0 +1,161 @@
+"""An address -> a file in the cache, fetched once, whole, and by one process."""
+
+import hashlib
+import http.client
+import logging
+import re
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import urldefrag, urlsplit
+
+from ppcls.utils.errors import ConfigError, PpclsError, WeightsError
+from ppcls.utils.files import Lock, write_whole, written_aside
+
+_LOG = logging.getLogger("ppcls")
+_LOCAL = ("localhost", "127.0.0.1", "::1")
+_CHUNK = 1 << 20
+_NETWORK = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError)
+
+CACHE = Path("~/.cache/ppcls/weights")
+
+
+def is_url(text: str) -> bool:
+    """Whether ``text`` is an address, of whatever scheme, and not a path."""
+    return "://" in text
+
+
+def fetch(
+    url: str, cache: Path = CACHE, *, timeout_s: float = 30.0, wait_s: float = 3600.0, limit: int = 8 << 30
+) -> Path:
+    """The file behind ``url``, from the cache if it is there.
+
+    Args:
+        url: https; http from this machine alone. ``#sha256=<64 digits>`` behind it is checked, always.
+        timeout_s: without a byte for so long, it fails.
+        wait_s: how long to wait for another process that fetches the same file.
+        limit: bytes; a longer answer is refused.
+    Raises:
+        WeightsError: ``download``: address refused, no answer, cut short, too long, or another checksum.
+    """
+    address, fragment = urldefrag(url)
+    expected = _parse_fragment(fragment, url)
+    _require_allowed(address)
+    path = _cached_path(address, cache.expanduser())
+    if _is_cached(path, expected):
+        return path
+    began = time.time()
+    failure = path.with_name(f"{path.name}.failed")
+    try:
+        lock = Lock(path.with_name(f"{path.name}.lock"), wait_s)
+    except ConfigError as error:
+        raise _failed(url, f"another process has been fetching it for {wait_s:.0f} s") from error
+    with lock:
+        if _is_cached(path, expected):
+            return path
+        if failure.exists() and failure.stat().st_mtime >= began:  # it failed while this process waited for it
+            raise WeightsError(failure.read_text(encoding="utf-8"), "download")
+        try:
+            _download(address, path, expected, timeout_s, limit)
+        except PpclsError as error:
+            if isinstance(error, WeightsError):
+                write_whole(failure, str(error).encode())
+            raise
+        failure.unlink(missing_ok=True)
+    return path
+
+
+def _parse_fragment(fragment: str, url: str) -> str | None:
+    if not fragment:
+        return None
+    match = re.fullmatch(r"sha256=([0-9a-fA-F]{64})", fragment)
+    if not match:
+        raise ConfigError(f"{url}: expected #sha256= and 64 hexadecimal digits behind the address, or nothing")
+    return match[1].lower()
+
+
+def _require_allowed(address: str) -> None:
+    try:
+        parts = urlsplit(address)
+    except ValueError as error:
+        raise _failed(address, str(error)) from error
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOCAL):
+        raise _failed(address, f"{parts.scheme}:// is not fetched, https:// is")
+
+
+def _cached_path(address: str, cache: Path) -> Path:
+    """A name of harmless letters, with the address's hash, so that two addresses never share a file."""
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", urlsplit(address).path.rpartition("/")[2]).lstrip(".") or "weights"
+    return cache / hashlib.sha256(address.encode()).hexdigest()[:12] / name[-100:]
+
+
+def _is_cached(path: Path, expected: str | None) -> bool:
+    if not path.is_file():
+        return False
+    if expected is None or _sha256(path) == expected:
+        return True
+    _LOG.warning("%s has another sha256 than asked for; fetching it again", path)
+    return False
+
+
+def _download(address: str, path: Path, expected: str | None, timeout_s: float, limit: int) -> None:
+    _LOG.info("fetching %s to %s", address, path)
+    digest = hashlib.sha256()
+    opener = urllib.request.build_opener(_SafeRedirects)
+    try:
+        with opener.open(address, timeout=timeout_s) as answer, written_aside(path) as file:
+            for chunk in _chunks(answer, address, limit):
+                digest.update(chunk)
+                file.write(chunk)
+            if expected is not None and digest.hexdigest() != expected:
+                raise _failed(address, f"its sha256 is {digest.hexdigest()}, asked for was {expected}")
+    except _NETWORK as error:
+        raise _failed(address, str(error) or type(error).__name__) from error
+    if expected is None:
+        _LOG.info("fetched %s; to pin it, append #sha256=%s to the address", path, digest.hexdigest())
+
+
+def _chunks(answer: Any, address: str, limit: int) -> Iterator[bytes]:
+    """The body, checked against its announced length and the limit."""
+    announced = answer.headers.get("Content-Length")
+    received = 0
+    while chunk := _read(answer, address):
+        received += len(chunk)
+        if received > limit:
+            raise _failed(address, f"it is longer than {limit} bytes")
+        yield chunk
+    if announced is not None and announced != str(received):
+        raise _failed(address, f"it broke off after {received} of {announced} bytes")
+
+
+def _read(answer: Any, address: str) -> bytes:
+    try:
+        return answer.read(_CHUNK)
+    except _NETWORK as error:  # a timeout is an OSError too, and the disk would be blamed for it
+        raise _failed(address, str(error) or type(error).__name__) from error
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _failed(address: str, reason: str) -> WeightsError:
+    return WeightsError(f"cannot download {address}: {reason}; or fetch it yourself and give its path", "download")
+
+
+class _SafeRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects only to where ``fetch`` would go itself."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        """The next request; WeightsError when it would leave https."""
+        _require_allowed(newurl)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
