@@ -78,7 +78,7 @@ class OctConv2D(nn.Layer):
         if self._out_channels.high:
             return y
         height, width = full_size(x)
-        return y._replace(size=(-(-height // self._stride), -(-width // self._stride)))
+        return Octave(y.high, y.low, (-(-height // self._stride), -(-width // self._stride)))
 
     def _from_high(self, x: Octave) -> Octave:
         high = low = None

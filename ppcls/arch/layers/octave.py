@@ -4,7 +4,6 @@ Source: "Drop an Octave", arXiv 1904.05049, section 3, and its official code.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import paddle
 import paddle.nn.functional as F
@@ -42,17 +41,22 @@ class OctaveChannels:
         return cls(high=channels - low, low=low)
 
 
-class Octave(NamedTuple):
+class Octave:
     """A map ``[N, C, H, W]`` in two parts, of which one may be absent.
+
+    A plain class: ``to_static`` of Paddle 2.6 and 3.x traces it, but stops on named tuples and dataclasses.
 
     Shape:
         high ``[N, C_h, H, W]``, low ``[N, C_l, ceil(H / 2), ceil(W / 2)]``. ``size`` is ``(H, W)`` where ``high`` is
         absent, since ``low`` does not tell an odd H from the even one above; None there means even.
     """
 
-    high: Tensor | None
-    low: Tensor | None
-    size: tuple[int, int] | None = None
+    __slots__ = ("high", "low", "size")
+
+    def __init__(self, high: Tensor | None, low: Tensor | None, size: tuple[int, int] | None = None) -> None:
+        self.high = high
+        self.low = low
+        self.size = size
 
 
 def full_size(x: Octave) -> tuple[int, int]:
@@ -119,7 +123,7 @@ def _add(x: Tensor | None, y: Tensor | None) -> Tensor | None:
     if x is None or y is None:
         return y if x is None else x
     # A 1x1 map would be broadcast in silence.
-    assert x.shape == y.shape, f"cannot add maps {x.shape} and {y.shape}"
+    assert x.shape[2:] == y.shape[2:], "maps that are added have one size"
     return x + y
 
 
