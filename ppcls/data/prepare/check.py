@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ppcls.data.dataloader.imagenet_dataset import ImageNetDataset
+from ppcls.data.prepare.write import write_lines
 from ppcls.utils.errors import ConfigError, DataError
 from ppcls.utils.seed import Stream, generator
 
@@ -51,8 +52,7 @@ def check_pictures(pictures: PictureList, workers: int) -> Iterator[Finding]:
 
 def write_digests(path: Path, digests: Mapping[str, str]) -> None:
     """``<sha256>  <path>`` a line, which ``sha256sum -c`` reads when called in the image root."""
-    lines = (f"{digest}  {name}\n" for name, digest in digests.items())
-    path.write_text("".join(lines), encoding="utf-8")
+    write_lines(path, (f"{digest}  {name}" for name, digest in digests.items()))
 
 
 def read_digests(path: Path) -> dict[str, str]:

@@ -1,11 +1,11 @@
 """Writing list files and label maps, each whole or not at all."""
 
-import os
 import string
 from collections.abc import Iterable
 from pathlib import Path
 
 from ppcls.utils.errors import DataError
+from ppcls.utils.files import write_whole
 
 TRAIN_LIST = "train_list.txt"
 VAL_LIST = "val_list.txt"
@@ -30,15 +30,9 @@ def list_line(path: str, label: int) -> str:
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> bool:
-    """Leave ``lines`` in ``path``; false when they were there already.
-
-    Written aside and renamed, so that a reader never meets half a list.
-    """
+    """Leave ``lines`` in ``path``; false when they were there already."""
     data = "".join(f"{line}\n" for line in lines).encode()
     if path.is_file() and path.read_bytes() == data:
         return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    aside.write_bytes(data)
-    aside.replace(path)
+    write_whole(path, data)
     return True
