@@ -123,7 +123,7 @@ def describe(schedule: Schedule) -> str:
     if W:
         parts.append(f"warm-up {schedule(0):g} -> {first:g} in {W / schedule.ticks_each_epoch:g} epochs")
     if schedule.inner_ticks:
-        parts.append(f"{'then ' if W else ''}{first:g} -> {schedule(schedule.steps - 1):.6g}")
+        parts.append(f"{'then ' if W else ''}{first:g} -> {schedule(schedule.steps - 1):.4g}")
     if jumps := schedule.effective_epochs():
         after = " (the recipe's and the warm-up's)" if W else ""
         parts.append(f"jumps after epochs {', '.join(f'{epoch:g}' for epoch in jumps)}{after}")
