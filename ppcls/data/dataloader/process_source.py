@@ -95,6 +95,9 @@ def _work(
 ) -> None:
     """The life of a worker."""
     os.setpgid(0, 0)  # a signal to the group is for the parent, which saves before it ends us
+    signal.set_wakeup_fd(-1)  # the parent's, like its handlers: it would take our signals for its own
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_DFL)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         return  # it died before the line above
