@@ -102,6 +102,7 @@ def test_ranks_are_weighted_by_their_samples(monkeypatch: pytest.MonkeyPatch) ->
     there.compute()
     monkeypatch.setattr(dist, "all_sum", lambda values: [a + b for a, b in zip(values, sent[0], strict=True)])
     assert here.compute() == {"top1": 2 / 4}
+    assert here.local() == {"top1": 1.0}
 
 
 def test_no_sample_is_an_error() -> None:
@@ -113,6 +114,8 @@ def test_the_metrics_of_a_list_answer_together_and_the_first_comes_first() -> No
     metrics = build_metrics([Named("TopkAcc", {"topk": 2}), Named("TopkAcc", {"topk": [1, 2]})], class_num=3)
     metrics.update(paddle.to_tensor([[3.0, 2.0, 1.0], [3.0, 2.0, 1.0]]), paddle.to_tensor([1, 2]))
     assert list(metrics.compute().items()) == [("top2", 0.5), ("top1", 0.0)]
+    assert metrics.local() == metrics.compute()
+    assert metrics.names() == ["top2", "top1"]
     metrics.reset()
     metrics.update(paddle.to_tensor([[3.0, 2.0, 1.0]]), paddle.to_tensor([0]))
     assert metrics.compute() == {"top2": 1.0, "top1": 1.0}
@@ -121,7 +124,7 @@ def test_the_metrics_of_a_list_answer_together_and_the_first_comes_first() -> No
 def test_no_metric_answers_nothing() -> None:
     metrics = build_metrics([], class_num=3)
     metrics.update(paddle.to_tensor([[3.0, 2.0, 1.0]]), paddle.to_tensor([0]))
-    assert (len(metrics), metrics.compute()) == (0, {})
+    assert (len(metrics), metrics.names(), metrics.compute(), metrics.local()) == (0, [], {}, {})
 
 
 @pytest.mark.parametrize(
