@@ -20,7 +20,7 @@ from ppcls.utils.errors import ConfigError, NonFiniteError, PpclsError, WeightsE
 from ppcls.utils.files import Lock, link_over, output_errors, sync_folder, write_synced
 from ppcls.utils.manifest import SUFFIX, FileMark, Manifest, UnitInfo, read_manifest, read_verified, tensor_table
 from ppcls.utils.unpickle import dumps, loads
-from ppcls.utils.weights import dump_pdparams, first_non_finite, parse_weights
+from ppcls.utils.weights import NAMES_KEY, dump_pdparams, first_non_finite, parse_weights
 
 _LOG = logging.getLogger("ppcls")
 _UNIT = re.compile(r"step-(\d{9,})-(\d+)")
@@ -265,6 +265,7 @@ def _parse_mapping(data: bytes, where: str) -> dict[str, Any]:
         if not isinstance(part, dict):
             raise WeightsError(f"{where} is damaged: it holds a {type(part).__name__}; expected a mapping", "damaged")
         merged |= part
+    merged.pop(NAMES_KEY, None)
     return merged
 
 

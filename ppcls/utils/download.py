@@ -47,7 +47,7 @@ def fetch(
     path = _cached_path(address, cache.expanduser())
     if _is_cached(path, expected):
         return path
-    began = time.time()
+    began = time.time() - 1.0  # a file system's clock may lag behind
     failure = path.with_name(f"{path.name}.failed")
     try:
         lock = Lock(path.with_name(f"{path.name}.lock"), wait_s)
@@ -113,6 +113,8 @@ def _download(address: str, path: Path, expected: str | None, timeout_s: float, 
             if expected is not None and digest.hexdigest() != expected:
                 raise _failed(address, f"its sha256 is {digest.hexdigest()}, asked for was {expected}")
     except _NETWORK as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
         raise _failed(address, str(error) or type(error).__name__) from error
     if expected is None:
         _LOG.info("fetched %s; to pin it, append #sha256=%s to the address", path, digest.hexdigest())
@@ -157,5 +159,9 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
         """The next request; WeightsError when it would leave https."""
-        _require_allowed(newurl)
+        try:
+            _require_allowed(newurl)
+        except WeightsError:
+            fp.close()
+            raise
         return super().redirect_request(req, fp, code, msg, headers, newurl)

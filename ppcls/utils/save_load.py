@@ -226,7 +226,7 @@ def _assign(state: Mapping[str, "Tensor"], arrays: Mapping[str, np.ndarray], nam
     import paddle
 
     for name in names:
-        value = paddle.to_tensor(np.ascontiguousarray(arrays[name]).reshape(arrays[name].shape))
+        value = paddle.to_tensor(arrays[name])
         state[name].set_value(value.astype(state[name].dtype))
 
 

@@ -55,9 +55,14 @@ def parse_weights(data: bytes, where: str) -> Tensors:
 
 
 def dump_pdparams(arrays: Mapping[str, np.ndarray], parameter_names: Mapping[str, str]) -> bytes:
-    """The bytes of a ``.pdparams`` file that ``paddle.load`` and PaddleClas read too."""
-    content: dict[str, Any] = {name: np.ascontiguousarray(a).reshape(a.shape) for name, a in arrays.items()}
-    content[NAMES_KEY] = dict(parameter_names)
+    """The bytes of a ``.pdparams`` file that ``paddle.load`` and PaddleClas read too.
+
+    Args:
+        parameter_names: Paddle's own name of every array, or nothing.
+    """
+    content: dict[str, Any] = dict(arrays)
+    if parameter_names:  # paddle.load makes tensors of the names in this table only, or, without it, of all
+        content[NAMES_KEY] = dict(parameter_names)
     return dumps(content)
 
 
