@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from ppcls import __version__
-from ppcls.cli import curves, data, lr, models, run, show
+from ppcls.cli import curves, data, demo, lr, models, run, show
 from ppcls.utils.errors import ConfigError, PpclsError
 
 
@@ -50,6 +50,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="ppcls", description="Train, judge, use and export image classifiers.")
     parser.add_argument("--version", action="version", version=f"ppcls {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (run, show, models, lr, data, curves):
+    for module in (demo, run, show, models, lr, data, curves):
         module.add_commands(commands)
     return parser

@@ -1,0 +1,36 @@
+# make demo    train, judge, query and export Oct-MobileNetV2 on the digits in demo/
+# make test    all tests
+# make check   lint and structure
+# make bench   the speeds that benchmarks/README.md explains
+#
+# make PADDLE=paddlepaddle-gpu demo    the same with the GPU build of paddle
+
+PYTHON ?= python3
+PADDLE ?= paddlepaddle
+VENV ?= .venv
+
+.PHONY: demo test check bench
+
+demo: $(VENV)/.ready
+	$(VENV)/bin/ppcls demo
+
+test: $(VENV)/.ready-dev
+	$(VENV)/bin/python -m pytest
+
+check: $(VENV)/.ready-dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/python -m pytest tests/test_architecture.py
+
+bench: $(VENV)/.ready-dev
+	$(VENV)/bin/python benchmarks/list_index.py
+
+$(VENV)/.ready: requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade setuptools $(PADDLE) -r requirements.txt
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.txt
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@

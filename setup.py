@@ -1,0 +1,5 @@
+"""For installers that do not read pyproject.toml."""
+
+from setuptools import setup
+
+setup()
