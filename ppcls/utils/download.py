@@ -47,16 +47,12 @@ def fetch(
     path = _cached_path(address, cache.expanduser())
     if _is_cached(path, expected):
         return path
-    began = time.time() - 1.0  # a file system's clock may lag behind
     failure = path.with_name(f"{path.name}.failed")
-    try:
-        lock = Lock(path.with_name(f"{path.name}.lock"), wait_s)
-    except ConfigError as error:
-        raise _failed(url, f"another process has been fetching it for {wait_s:.0f} s") from error
+    lock, since = _lock(path, url, wait_s)
     with lock:
         if _is_cached(path, expected):
             return path
-        if failure.exists() and failure.stat().st_mtime >= began:  # it failed while this process waited for it
+        if since is not None and failure.exists() and failure.stat().st_mtime >= since:
             raise WeightsError(failure.read_text(encoding="utf-8"), "download")
         try:
             _download(address, path, expected, timeout_s, limit)
@@ -66,6 +62,20 @@ def fetch(
             raise
         failure.unlink(missing_ok=True)
     return path
+
+
+def _lock(path: Path, url: str, wait_s: float) -> tuple[Lock, float | None]:
+    """The right to fetch ``path``, and since when another process was waited for, if one was."""
+    name = path.with_name(f"{path.name}.lock")
+    since = time.time() - 1.0  # a file system's clock may lag behind
+    try:
+        return Lock(name), None
+    except ConfigError:
+        _LOG.info("another process fetches %s; waiting for it", url)
+    try:
+        return Lock(name, wait_s), since
+    except ConfigError as error:
+        raise _failed(url, f"another process has been fetching it for {wait_s:.0f} s") from error
 
 
 def _parse_fragment(fragment: str, url: str) -> str | None:
