@@ -69,12 +69,9 @@ def _schedule(config: Config, samples: int | None, world: int) -> "Schedule":
     from ppcls.optimizer import build_schedule
 
     update_freq = config.Global.update_freq
-    scale = 1.0
-    if base := config.Optimizer.base_batch_size:
-        scale = config.DataLoader.Train.sampler.batch_size * world * update_freq / base
     batches = _batches(config, samples or _count_samples(config), world)
     updates = -(-batches // update_freq)
-    return build_schedule(config.Optimizer.lr, epochs=config.Global.epochs, step_each_epoch=updates, scale=scale)
+    return build_schedule(config.Optimizer.lr, epochs=config.Global.epochs, step_each_epoch=updates)
 
 
 def _batches(config: Config, samples: int, world: int) -> int:
