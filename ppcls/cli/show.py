@@ -5,6 +5,7 @@ import argparse
 from ppcls.cli.run import add_config_arguments
 from ppcls.config import load_run, resolved_yaml
 from ppcls.config.catalogue import Entry, build_catalogue
+from ppcls.config.check import missing
 from ppcls.utils.errors import ConfigError
 
 
@@ -58,8 +59,10 @@ def list_(args: argparse.Namespace) -> int:
 
 
 def _arguments(entry: Entry) -> str:
-    """``alpha=0.5, scale``: what has no default must be given."""
+    """``alpha=0.5, scale``: what has no default must be given; what the engine gives is left out."""
+    needed = missing(entry, ())
     return ", ".join(
         name if parameter.default is None else f"{name}={parameter.default}"
         for name, parameter in entry.parameters.items()
+        if parameter.default is not None or name in needed
     )

@@ -30,7 +30,6 @@ class Entry:
 
     parameters: Mapping[str, Parameter]
     summary: str = ""  # the first line of its docstring
-    is_open: bool = False  # takes further arguments, which only its constructor can judge
 
 
 @dataclass(frozen=True)
@@ -65,11 +64,7 @@ def _live_entry(table: Registry, name: str) -> Entry:
         key: Parameter(_annotation_text(value.annotation), _default_text(value.default))
         for key, value in table.parameters(name).items()
     }
-    target = table.get(name)
-    kinds = [p.kind for p in inspect.signature(target).parameters.values()]
-    # A registered function with **kwargs has said by `accepts` what they reach; a class has not.
-    is_open = inspect.isclass(target) and inspect.Parameter.VAR_KEYWORD in kinds
-    return Entry(parameters, _first_line(inspect.getdoc(target)), is_open)
+    return Entry(parameters, _first_line(inspect.getdoc(table.get(name))))
 
 
 def _annotation_text(annotation: object) -> str:
@@ -130,14 +125,12 @@ class _Module:
 
     def _entry(self, node: Definition, call: ast.Call | None) -> Entry:
         keywords = {keyword.arg: keyword.value for keyword in call.keywords} if call else {}
-        parameters, is_open = self._parameters(node)
-        if "accepts" in keywords:
-            found = self._find(ast.unparse(keywords["accepts"]))
-            accepted, is_open = found[0]._parameters(found[1]) if found else ({}, True)
-            parameters = {**accepted, **parameters}
+        parameters = self._parameters(node)
+        if "accepts" in keywords and (found := self._find(ast.unparse(keywords["accepts"]))):
+            parameters = found[0]._parameters(found[1]) | parameters
         sets = ast.literal_eval(keywords["sets"]) if "sets" in keywords else ()
         kept = {key: value for key, value in parameters.items() if key not in sets}
-        return Entry(kept, _first_line(ast.get_docstring(node)), is_open and isinstance(node, ast.ClassDef))
+        return Entry(kept, _first_line(ast.get_docstring(node)))
 
     def _find(self, name: str) -> "tuple[_Module, Definition] | None":
         """The definition behind a name of this file, and the file it stands in."""
@@ -150,31 +143,28 @@ class _Module:
                 return _Module(self._root, ast.parse(file.read_text(encoding="utf-8")))._find(original)
         return None
 
-    def _parameters(self, node: Definition) -> tuple[dict[str, Parameter], bool]:
-        """What the definition may be given by name, and whether it takes more (``**kwargs``)."""
+    def _parameters(self, node: Definition) -> dict[str, Parameter]:
+        """What the definition may be given by name."""
         if isinstance(node, ast.FunctionDef):
             return _signature(node.args)
         methods = {item.name: item for item in node.body if isinstance(item, ast.FunctionDef)}
         if "__init__" in methods:
-            parameters, is_open = _signature(methods["__init__"].args)
-            return {key: value for key, value in parameters.items() if key != "self"}, is_open
+            parameters = _signature(methods["__init__"].args)
+            return {key: value for key, value in parameters.items() if key != "self"}
         inherited: dict[str, Parameter] = {}
         for base in node.bases:
             if found := self._find(ast.unparse(base)):
-                inherited |= found[0]._parameters(found[1])[0]
+                inherited |= found[0]._parameters(found[1])
         if any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list):
-            return inherited | _fields(node), False
-        return inherited, False
+            return inherited | _fields(node)
+        return inherited
 
 
-def _signature(arguments: ast.arguments) -> tuple[dict[str, Parameter], bool]:
+def _signature(arguments: ast.arguments) -> dict[str, Parameter]:
     named = [*arguments.posonlyargs, *arguments.args]
     defaults = [None] * (len(named) - len(arguments.defaults)) + list(arguments.defaults)
     pairs = [*zip(named, defaults, strict=True), *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)]
-    parameters = {
-        argument.arg: Parameter(_text(argument.annotation) or "", _text(default)) for argument, default in pairs
-    }
-    return parameters, arguments.kwarg is not None
+    return {argument.arg: Parameter(_text(argument.annotation) or "", _text(default)) for argument, default in pairs}
 
 
 def _fields(node: ast.ClassDef) -> dict[str, Parameter]:

@@ -1,6 +1,6 @@
 """A component against what its table offers: its name, its arguments, their types."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from ppcls.config.catalogue import Catalogue, Entry, Table
@@ -11,8 +11,9 @@ from ppcls.utils.suggest import did_you_mean
 
 # What the engine passes to signatures that ask: no YAML needs to give it.
 KNOWN = frozenset({"class_num", "epochs", "step_each_epoch", "seed", "rank", "world_size", "batch_size", "split"})
-# What the builder of a table takes out before the rest reaches the constructor.
-TAKEN = {"LOSSES": {"weight": "float"}, "BATCH_OPS": {"prob": "float"}}
+# What a builder takes out before the rest reaches the constructor: of an entry of a table, of an op inside another.
+TAKEN = {"LOSSES": {"weight": "float"}}
+TAKEN_INSIDE = {"prob": "float"}
 
 
 class Problem(NamedTuple):
@@ -23,37 +24,43 @@ class Problem(NamedTuple):
 
 
 def check_component(
-    component: Component, table: str, catalogue: Catalogue, known: Iterable[str] = (), name_key: str | None = None
+    component: Component,
+    table: str,
+    catalogue: Catalogue,
+    known: Iterable[str] = (),
+    name_key: str | None = None,
+    taken: Mapping[str, str] | None = None,
 ) -> tuple[Component, list[Problem]]:
     """The component with its arguments in the types their annotations ask for, and what is wrong with it.
 
     Args:
         known: arguments that YAML gives elsewhere, such as the keys of the section around the component.
         name_key: the key of the name itself, where it is not the component's.
+        taken: arguments that the builder takes out, with their annotations; None: those of the table.
     """
     if unknown := unknown_name(component.name, table, catalogue):
         return component, [Problem(name_key or component.key, unknown)]
     offered = catalogue[table]
     entry = offered.entries[component.name]
-    taken = TAKEN.get(table, {})
-    annotations = {name: parameter.annotation for name, parameter in entry.parameters.items()} | taken
+    taken = TAKEN.get(table, {}) if taken is None else taken
+    annotations = {name: parameter.annotation for name, parameter in entry.parameters.items()} | dict(taken)
     kwargs, problems = {}, []
     for name, value in component.kwargs.items():
         key = f"{component.key}.{name}"
         kwargs[name] = value
-        if name in annotations:
+        if name not in annotations:
+            hint = did_you_mean(name, [*annotations, *known]) or _offer(annotations)
+            problems.append(Problem(key, f"{component.name} has no such argument{hint}"))
+        elif name in offered.entries and isinstance(value, dict):
+            inner, found = check_component(Component(name, value, key), table, catalogue, taken=TAKEN_INSIDE)
+            kwargs[name] = inner.kwargs
+            problems += found
+        else:
             try:
                 kwargs[name] = convert(value, annotations[name])
             except Mismatch as mismatch:
                 problems.append(Problem(key, str(mismatch)))
-        elif entry.is_open and name in offered.entries and isinstance(value, dict | None):
-            inner, found = check_component(Component(name, value or {}, key), table, catalogue, known)
-            kwargs[name] = inner.kwargs
-            problems += found
-        else:
-            hint = did_you_mean(name, [*annotations, *known, *(offered.entries if entry.is_open else ())])
-            problems.append(Problem(key, f"{component.name} has no such argument{hint or _offer(annotations)}"))
-    problems += [Problem(f"{component.key}.{name}", "missing") for name in _missing(entry, {*kwargs, *known})]
+    problems += [Problem(f"{component.key}.{name}", "missing") for name in missing(entry, {*kwargs, *known})]
     return Component(component.name, kwargs, component.key), problems
 
 
@@ -73,8 +80,8 @@ def _offer(names: Iterable[str]) -> str:
     return f"; there are: {', '.join(names)}" if 0 < len(names) <= 12 else ""
 
 
-def _missing(entry: Entry, given: Iterable[str]) -> list[str]:
-    """Required arguments that only YAML can give; what has a type of Python's comes from the engine."""
+def missing(entry: Entry, given: Iterable[str]) -> list[str]:
+    """Required arguments that only YAML can give: the engine gives those of ``KNOWN`` and what no YAML can write."""
     return [
         name
         for name, parameter in entry.parameters.items()

@@ -13,7 +13,9 @@ from yaml.parser import Parser
 from yaml.reader import Reader, ReaderError
 from yaml.resolver import BaseResolver
 from yaml.scanner import Scanner
+from yaml.tokens import Token
 
+from ppcls.config.values import show
 from ppcls.utils.errors import ConfigError
 
 MAX_BYTES = 1_000_000
@@ -98,14 +100,12 @@ def _with_base(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
         raise ConfigError(f"{path}: _base_ leads back to this file")
     document = load_text(_read(path), str(path))
     if not isinstance(document, dict):
-        raise ConfigError(
-            f"{path}: expected a mapping of sections; got {'nothing' if document is None else document!r}"
-        )
+        raise ConfigError(f"{path}: expected a mapping of sections; got {show(document)}")
     base = document.pop("_base_", None)
     if base is None:
         return copy(document)
     if not isinstance(base, str):
-        raise ConfigError(f"{path}: _base_: expected the path of one YAML file; got {base!r}")
+        raise ConfigError(f"{path}: _base_: expected the path of one YAML file; got {show(base)}")
     file = path.parent / base
     if not file.is_file():
         raise ConfigError(f"{path}: _base_: no such file: {file}")
@@ -144,6 +144,12 @@ class _Loader(Reader, Scanner, Parser, Composer, BaseResolver):
         if kind is ScalarNode:
             return _PLAIN if implicit[0] else _TAG + "str"
         return _TAG + ("seq" if kind is SequenceNode else "map")
+
+    def fetch_flow_collection_start(self, token: type[Token]) -> None:
+        """Scanner's, within limits: it reads ahead, in a time that grows with the square of the depth."""
+        if self.flow_level >= MAX_DEPTH:
+            raise MarkedYAMLError(None, None, f"nested deeper than {MAX_DEPTH} levels", self.get_mark())
+        super().fetch_flow_collection_start(token)
 
     def compose_node(self, parent: Node | None, index: Any) -> Node:
         """Composer's, within limits."""

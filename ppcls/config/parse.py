@@ -161,7 +161,7 @@ def _dataset(reader: Reader, value: Any, key: str, split: str) -> schema.Dataset
     if split == "Eval" and lists["batch_transform_ops"]:
         reader.demand(f"{key}.batch_transform_ops", "mixes labels, so it belongs to DataLoader.Train only")
     choices = ("skip", "stop") if split == "Train" else ("stop", "count_wrong")
-    if "on_error" in rest and rest["on_error"] not in choices:
+    if rest.get("on_error") not in (None, *choices):
         reader.demand(
             f"{key}.on_error", f"expected one of {choices[0]!r}, {choices[1]!r}; got {show(rest['on_error'])}"
         )

@@ -92,10 +92,11 @@ class Reader:
             place = join(key, field.metadata.get("at") or field.name)
             if field.name in own:
                 values[field.name] = self._value(field, own[field.name], place)
-            elif self.mode in field.metadata.get("needed", ()):
+                continue
+            if self.mode in field.metadata.get("needed", ()):
                 self.demand(place, "missing")
                 is_whole &= field.default is not dataclasses.MISSING
-            self._check_later(place, values.get(field.name, field.default))
+            self._check_later(place, field.default)
         if len(self.problems) > before or not is_whole or _is_missing(built, cls):
             return None
         made = cls(**values, **built)
@@ -113,6 +114,7 @@ class Reader:
         numbers = value if isinstance(value, tuple) else [value]
         if low is not None and any(number is not None and number < low for number in numbers):
             self.add(key, f"expected at least {low}; got {show(list(value) if isinstance(value, tuple) else value)}")
+        self._check_later(key, value)
         return value
 
     def _check_later(self, key: str, value: Any) -> None:
