@@ -27,13 +27,16 @@ def conv2d(
     )
 
 
-def batch_norm(channels: int, momentum: float = 0.9, epsilon: float = 1e-5) -> nn.BatchNorm2D:
-    """Batch norm; ``momentum`` is the share of the running statistics that a batch leaves as it was."""
-    return nn.BatchNorm2D(
+def batch_norm(channels: int, momentum: float = 0.9, epsilon: float = 1e-5) -> nn.BatchNorm:
+    """Batch norm; ``momentum`` is the share of the running statistics that a batch leaves as it was.
+
+    ``nn.BatchNorm2D`` computes the same, and warns of nothing at each training step.
+    """
+    return nn.BatchNorm(
         channels,
         momentum=momentum,
         epsilon=epsilon,
-        weight_attr=_attr(init.norm_weight()),
+        param_attr=_attr(init.norm_weight()),
         bias_attr=_attr(init.bias()),
     )
 
