@@ -23,6 +23,10 @@ class Problem(NamedTuple):
     text: str
 
 
+class UnknownArgument(Problem):
+    """An argument that nothing knows: wrong even where it would have no effect."""
+
+
 def check_component(
     component: Component,
     table: str,
@@ -50,7 +54,7 @@ def check_component(
         kwargs[name] = value
         if name not in annotations:
             hint = did_you_mean(name, [*annotations, *known]) or _offer(annotations)
-            problems.append(Problem(key, f"{component.name} has no such argument{hint}"))
+            problems.append(UnknownArgument(key, f"{component.name} has no such argument{hint}"))
         elif name in offered.entries and isinstance(value, dict):
             inner, found = check_component(Component(name, value, key), table, catalogue, taken=TAKEN_INSIDE)
             kwargs[name] = inner.kwargs

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from ppcls.config import schema
 from ppcls.config.catalogue import Catalogue
-from ppcls.config.check import Problem, check_component
+from ppcls.config.check import Problem, UnknownArgument, check_component
 from ppcls.config.refused import OFF, REFUSED, not_yet
 from ppcls.config.schema import Component
 from ppcls.config.values import Mismatch, convert, show
@@ -130,7 +130,8 @@ class Reader:
         name_key = join(component.key, "name") if flat else None
         checked, problems = check_component(component, table, self.catalogue, known, name_key)
         for problem in problems:
-            self.demand(*problem)
+            note = self.add if isinstance(problem, UnknownArgument) else self.demand
+            note(*problem)
         return checked
 
     def named(self, rest: dict[str, Any], key: str, default: str | None = None) -> Component | None:

@@ -307,8 +307,12 @@ def test_mode_tolerates_what_is_not_offered_in_sections_it_does_not_use():
 
 
 def test_unknown_key_is_refused_in_sections_that_the_mode_does_not_use_too():
-    _, problems = parsed("DataLoader.Train.sampler.batchsize=3", mode="eval")
-    assert problems == {"DataLoader.Train.sampler.batchsize": "unknown key; did you mean 'batch_size'?"}
+    ops = "DataLoader.Train.dataset.transform_ops"
+    _, problems = parsed("DataLoader.Train.sampler.batchsize=3", f"{ops}.1.RandCropImage.siz=3", mode="eval")
+    assert problems == {
+        f"{ops}.1.RandCropImage.siz": "RandCropImage has no such argument; did you mean 'size'?",
+        "DataLoader.Train.sampler.batchsize": "unknown key; did you mean 'batch_size'?",
+    }
 
 
 def test_eval_loader_is_not_needed_when_nothing_is_evaluated():
