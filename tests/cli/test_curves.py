@@ -17,6 +17,7 @@ from ppcls.utils.errors import ConfigError, DataError
 
 PUBLISHED = Path(__file__).parents[2] / "log" / "published"
 SUMMARY = "epoch,lr,train_loss,eval_loss,top1,top5\n1,0.1,2.5,,,\n2,0.05,2.25,1.5,0.5,0.75\n"
+BLUE, ORANGE = (31, 119, 180), (255, 127, 14)  # matplotlib's first two
 
 
 def _run(folder, text=SUMMARY):
@@ -88,22 +89,27 @@ def test_folder_without_a_summary_is_a_usage_error(tmp_path):
         read_curve(tmp_path)
 
 
+def _rows_drawn(path, color, share):
+    """The rows in which the picture's column at ``share`` of its width has the colour."""
+    image = cv2.imread(str(path))[:, :, ::-1].astype(int)
+    column = image[:, int(image.shape[1] * share)]
+    return (abs(column - color).sum(axis=1) < 30).nonzero()[0]
+
+
 def test_picture_shows_every_run_in_its_colour(tmp_path):
     low, high = (Curve(name, (1, 2, 3), {"top1": (v, v, v)}) for name, v in (("low", 0.2), ("high", 0.8)))
-    draw_curves([low, high], tmp_path / "new" / "out.png")
-    image = cv2.imread(str(tmp_path / "new" / "out.png"))[:, :, ::-1].astype(int)
-    column = image[:, image.shape[1] * 3 // 10]  # left of the legend
-    blue, orange = ((abs(column - color).sum(axis=1) < 30).nonzero()[0] for color in ((31, 119, 180), (255, 127, 14)))
+    out = tmp_path / "new" / "out.png"
+    draw_curves([low, high], out)
+    blue, orange = _rows_drawn(out, BLUE, 0.3), _rows_drawn(out, ORANGE, 0.3)  # left of the legend
     assert min(len(blue), len(orange)) > 0
     assert blue.min() > orange.max()
 
 
-def test_run_of_one_epoch_and_a_run_without_evaluation_are_drawn(tmp_path):
-    draw_curves(
-        [Curve("a", (1,), {"top1": (0.5,)}), Curve("b", (), {}), Curve("c", (1,), {"top1": (math.nan,)})],
-        tmp_path / "x.png",
-    )
-    assert cv2.imread(str(tmp_path / "x.png")) is not None
+def test_run_of_one_epoch_is_a_dot_and_one_without_evaluation_draws_nothing(tmp_path):
+    one, none, nan = Curve("a", (1,), {"top1": (0.5,)}), Curve("b", (), {}), Curve("c", (1,), {"top1": (math.nan,)})
+    draw_curves([one, none, nan], tmp_path / "x.png")
+    in_the_middle = [len(_rows_drawn(tmp_path / "x.png", BLUE, share / 1000)) for share in range(500, 580)]
+    assert max(in_the_middle) > 0
 
 
 def test_format_follows_the_suffix_and_an_unknown_one_is_refused(tmp_path):
