@@ -24,8 +24,10 @@ def prepare(environ: MutableMapping[str, str] = os.environ) -> str:
     if _MKL_SWITCH not in environ and is_amd_with_avx2():
         environ[_MKL_SWITCH] = "5"
         done.append(f"{_MKL_SWITCH}=5")
-    # Paddle says at every import that ccache is missing, which matters only to who compiles operators.
-    warnings.filterwarnings("ignore", message="No ccache found")
+    # Paddle says at every import that ccache is missing, which matters only to who compiles operators, and at every
+    # training step of a batch norm that it tracks statistics.
+    for message in ("No ccache found", "When training, we now always track"):
+        warnings.filterwarnings("ignore", message=message)
     # Paddle 2.6 carries a zlib of its own, on which Python's breaks unless it was bound to the system's before.
     zlib.decompress(zlib.compress(b""))
     if not done:

@@ -1,0 +1,149 @@
+"""A run that is interrupted and continued ends as one that never was."""
+
+import json
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from tiny_run import NAME, STAGES, run, same, train, weights, write_config
+
+from ppcls.engine.hooks.hook import Hook
+from ppcls.engine.state import StepOutput, TrainState
+from ppcls.registry import HOOKS
+
+
+@HOOKS.register
+class SignalAt(Hook):
+    """Sends this process a signal after a step, as a job scheduler would."""
+
+    def __init__(self, step: int, number: int = int(signal.SIGTERM)) -> None:
+        self._step = step
+        self._number = number
+
+    def step_end(self, state: TrainState, output: StepOutput) -> None:
+        if state.step == self._step:
+            signal.raise_signal(self._number)
+
+
+def events(folder: Path) -> list[dict[str, object]]:
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    timed = ("batch_cost", "reader_cost", "ips")
+    return [{key: value for key, value in row.items() if key not in timed} for row in rows]
+
+
+def interrupted(folder: Path, step: int, resume: Sequence[str] = ("Global.checkpoints=auto",)) -> Path:
+    config = write_config(folder, f"Hooks: [SignalAt: {{step: {step}}}]\n")
+    assert run("train", config) == 128 + signal.SIGTERM
+    assert run("train", write_config(folder), *resume) == 0
+    return folder / "out" / NAME
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train(tmp_path_factory.mktemp("unbroken"))
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 5])
+def test_an_interrupted_run_ends_with_the_weights_of_an_unbroken_one(unbroken: Path, tmp_path: Path, step: int) -> None:
+    folder = interrupted(tmp_path, step)
+    for name in ("latest", "best_model", "epoch_2"):
+        assert same(weights(folder / name), weights(unbroken / name)), name
+    assert (folder / "summary.csv").read_text().splitlines()[0] == "epoch,lr,train_loss,eval_loss,top1,top2"
+
+
+def test_an_interruption_between_epochs_leaves_the_same_tables(unbroken: Path, tmp_path: Path) -> None:
+    folder = interrupted(tmp_path, 3)
+    assert events(folder) == events(unbroken)
+    assert (folder / "summary.csv").read_text() == (unbroken / "summary.csv").read_text()
+
+
+def test_rows_written_after_the_checkpoint_are_not_doubled(unbroken: Path, tmp_path: Path) -> None:
+    folder = interrupted(tmp_path, 3)
+    assert run("train", write_config(tmp_path), "Global.epochs=3", flags=("--resume",)) == 0
+    rows = (folder / "summary.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == ["epoch", "1", "2", "3"]
+
+
+def test_other_numbers_of_loader_threads_give_the_same_weights(unbroken: Path, tmp_path: Path) -> None:
+    for threads in (0, 4):
+        folder = tmp_path / str(threads)
+        folder.mkdir()
+        key = f"DataLoader.Train.loader.num_workers={threads}"
+        assert same(weights(train(folder, key) / "latest"), weights(unbroken / "latest"))
+
+
+def test_resuming_with_other_threads_gives_the_same_weights(unbroken: Path, tmp_path: Path) -> None:
+    folder = interrupted(tmp_path, 2, ("Global.checkpoints=auto", "DataLoader.Train.loader.num_workers=0"))
+    assert same(weights(folder / "latest"), weights(unbroken / "latest"))
+
+
+def test_the_resolved_config_repeats_the_run(unbroken: Path, tmp_path: Path) -> None:
+    out = tmp_path / "again"
+    assert run("train", unbroken / "config.yaml", f"Global.output_dir={out}") == 0
+    assert same(weights(out / NAME / "latest"), weights(unbroken / "latest"))
+
+
+def test_an_unseeded_run_records_the_seed_it_drew(tmp_path: Path) -> None:
+    folder = train(tmp_path, "Global.seed=null", "Global.epochs=1")
+    out = tmp_path / "again"
+    assert run("train", folder / "config.yaml", f"Global.output_dir={out}") == 0
+    assert same(weights(out / NAME / "latest"), weights(folder / "latest"))
+
+
+def test_a_complete_run_started_again_says_so_and_changes_nothing(
+    unbroken: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in unbroken.glob("latest.*")}
+    assert run("train", unbroken.parents[1] / "tiny.yaml", flags=("--resume",)) == 0
+    assert "already complete: 2 epochs" in capsys.readouterr().out
+    assert before == {path: path.stat().st_mtime_ns for path in unbroken.glob("latest.*")}
+
+
+def test_a_fresh_start_over_another_run_is_refused_with_two_ways_on(
+    unbroken: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("train", unbroken.parents[1] / "tiny.yaml") == 2
+    assert "continue it with --resume, or start afresh with --overwrite" in capsys.readouterr().err
+
+
+def test_overwrite_moves_the_earlier_run_aside(tmp_path: Path) -> None:
+    train(tmp_path, "Global.epochs=1")
+    folder = train(tmp_path, "Global.epochs=1", flags=("--overwrite",))
+    aside = list(folder.parent.glob(f"{NAME}.old-*"))
+    assert len(aside) == 1
+    assert same(weights(aside[0] / "latest"), weights(folder / "latest"))
+
+
+def test_best_survives_a_resume_and_is_not_beaten_by_a_worse_epoch(unbroken: Path, tmp_path: Path) -> None:
+    folder = interrupted(tmp_path, 4)
+    best = [line for line in (folder / "train.log").read_text().splitlines() if "best metric" in line]
+    expected = [line for line in (unbroken / "train.log").read_text().splitlines() if "best metric" in line]
+    assert [line.split("INFO: ")[1] for line in best] == [line.split("INFO: ")[1] for line in expected]
+
+
+def test_two_stages_equal_two_runs_one_after_the_other(tmp_path: Path) -> None:
+    whole = train(tmp_path, more=STAGES)
+    first = tmp_path / "first"
+    second = tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    train(first)
+    rates = ("learning_rate=0.02", "warmup_epoch=0", "eta_min=0.0")
+    source = f"Global.pretrained_model={first / 'out' / NAME / 'latest'}"
+    train(second, source, *(f"Optimizer.lr.{rate}" for rate in rates))
+    assert same(weights(whole / "first/latest"), weights(first / "out" / NAME / "latest"))
+    assert same(weights(whole / "second/latest"), weights(second / "out" / NAME / "latest"))
+
+
+def test_two_stages_continue_at_the_right_stage_and_epoch(tmp_path: Path) -> None:
+    whole = tmp_path / "whole"
+    broken = tmp_path / "broken"
+    whole.mkdir()
+    broken.mkdir()
+    expected = train(whole, more=STAGES)
+    config = write_config(broken, STAGES + "    Hooks: [SignalAt: {step: 4}]\n")
+    assert run("train", config) == 128 + signal.SIGTERM
+    assert run("train", write_config(broken, STAGES), "Global.checkpoints=auto") == 0
+    for stage in ("first", "second"):
+        assert same(weights(broken / "out" / NAME / stage / "latest"), weights(expected / stage / "latest"))
