@@ -27,6 +27,7 @@ def test_resize_short_rounds_halves_to_even() -> None:
     assert scaled_size(Size(500, 375), 232) == (309, 232)
     assert scaled_size(Size(3, 2), 1) == (2, 1)  # 1.5 -> 2
     assert scaled_size(Size(5, 2), 1) == (2, 1)  # 2.5 -> 2
+    assert scaled_size(Size(2, 5), 1) == (1, 2)
     assert scaled_size(Size(2, 7), 1) == (1, 4)  # 3.5 -> 4
 
 

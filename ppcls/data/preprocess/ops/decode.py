@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ppcls.data.preprocess.picture import MAX_PIXELS, check_size, damage
+from ppcls.data.preprocess.picture import MAX_PIXELS, check_picture, damage
 from ppcls.registry import OPS
 from ppcls.utils.errors import DataError
 
@@ -20,14 +20,15 @@ class DecodeImage:
     """JPEG, PNG, WEBP or BMP -> uint8 ``[H, W, 3]``; always the first op.
 
     Grey becomes three equal channels, an alpha channel is dropped, a palette looked up, CMYK converted by the decoder,
-    16-bit values keep their upper 8 bits, an animation gives its first frame. ``cv2`` turns a picture as its EXIF
-    orientation says; ``pil`` does not, and refuses 16 bits, which Pillow would clip.
+    16-bit values keep their upper 8 bits, an animation gives its first frame (a WEBP one from OpenCV 4.11 on).
+    ``cv2`` turns a picture as its EXIF orientation says; ``pil`` does not, and refuses 16-bit grey, which Pillow would
+    clip.
 
     Args:
         to_np: accepted for PaddleClas's recipes; the result is an array in any case.
         to_rgb: False leaves blue first.
         channel_first: only False: every later op needs ``[H, W, 3]``.
-        max_pixels: what the header may claim; see ``picture.check_size``, which looks before anything is decoded.
+        max_pixels: what the header may claim; see ``picture.check_picture``, which looks before anything is decoded.
     Raises:
         DataError: at a call, slug ``bad-image``: the file is no picture, damaged, or too large.
     """
@@ -53,7 +54,7 @@ class DecodeImage:
         self._max_pixels = max_pixels
 
     def __call__(self, data: bytes, rng: np.random.Generator) -> np.ndarray:
-        check_size(data, self._max_pixels)
+        check_picture(data, self._max_pixels)
         return self._decode(data, self._to_rgb)
 
 
