@@ -217,6 +217,7 @@ def test_frozen_parameters_stay_and_take_no_decay() -> None:
     net(paddle.ones([2, 3], dtype="float64")).mean().backward()
     optimizer.step()
     np.testing.assert_array_equal(net.first.weight.numpy(), before)
+    assert [len(group["params"]) for group in optimizer._param_groups] == [5]
 
 
 def test_the_regularizer_wins_over_weight_decay_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
@@ -265,5 +266,8 @@ def test_a_bad_setting_is_refused_under_its_key(settings: Settings, message: str
 
 
 def test_a_model_without_trainable_parameters_is_refused() -> None:
+    net = Net()
+    for parameter in net.parameters():
+        parameter.stop_gradient = True
     with pytest.raises(ConfigError, match="the model has no trainable parameter"):
-        build_optimizer(Settings(MOMENTUM), nn.ReLU(), epochs=1, step_each_epoch=STEPS)
+        build_optimizer(Settings(MOMENTUM), net, epochs=1, step_each_epoch=STEPS)
