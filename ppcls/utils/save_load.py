@@ -209,17 +209,16 @@ def _is_head(model: "nn.Layer", misfits: list[str], arrays: Mapping[str, np.ndar
     """Whether ``misfits`` are parameters of the last layer alone, and differ in the number of classes alone."""
     parameters = dict(model.named_parameters())
     last = next(reversed(parameters)).rpartition(".")[0]
+    if set(misfits) != {name for name in parameters if name.rpartition(".")[0] == last}:
+        return False
     sizes = set()
     for name in misfits:
-        if name not in parameters or name.rpartition(".")[0] != last:
-            return False
         found, expected = arrays[name].shape, parameters[name].shape
         different = [pair for pair in zip(found, expected, strict=False) if pair[0] != pair[1]]
         if len(found) != len(expected) or len(different) != 1:
             return False
         sizes.add(different[0])
-    whole = {name for name in parameters if name.rpartition(".")[0] == last}
-    return len(sizes) == 1 and set(misfits) == whole
+    return len(sizes) == 1
 
 
 def _assign(state: Mapping[str, "Tensor"], arrays: Mapping[str, np.ndarray], names: list[str]) -> None:

@@ -66,7 +66,7 @@ def test_a_name_moves_to_another_file_at_once(supported: bool, tmp_path: Path, m
         monkeypatch.setattr(files.os, "link", refuse)
     (tmp_path / "1").write_bytes(b"one")
     (tmp_path / "2").write_bytes(b"two")
-    for source in ("1", "1", "2"):
+    for source in ("1", "2", "2"):
         link_over(tmp_path / source, tmp_path / "name")
     assert (tmp_path / "name").read_bytes() == b"two"
     assert (tmp_path / "name").samefile(tmp_path / "2") == supported

@@ -128,6 +128,7 @@ def test_a_classifier_of_other_classes_is_refused_elsewhere() -> None:
         {"3__weight": np.zeros((8, 7), "f4"), "3__bias": np.zeros(7, "f4")},
         {"3__weight": np.zeros((4, 7), "f4"), "3__bias": np.zeros(6, "f4")},
         {"3__weight": np.zeros((4, 7), "f4"), "3__bias": np.zeros(7, "f4"), "0__bias": np.zeros(7, "f4")},
+        {"3__weight": np.zeros((4, 7, 1), "f4"), "3__bias": np.zeros(7, "f4")},
         {"0__bias": np.zeros(4, "i8")},
     ],
 )

@@ -181,7 +181,7 @@ def test_bfloat16_in_safetensors_is_read_as_float32() -> None:
         (_safe(b"{"), "no JSON"),
         (_safe(b"[" * 100_000), "no JSON"),
         (_safe([]), "no JSON object"),
-        (_safe(b'{"w": {}, "w": {}}'), "'w' stands twice"),
+        (_safe(b'{"v": {}, "w": {}, "w": {}}'), "'w' stands twice"),
         (_safe({"w": 3}), "no dtype, shape or data_offsets"),
         (_safe({"w": _tensor(dtype="F8_E4M3")}, bytes(4)), "tensor 'w': unknown dtype 'F8_E4M3'"),
         (_safe({"w": _tensor(shape=(2,))}, bytes(4)), r"shape \[2\] and F32 do not fit 4 bytes"),
