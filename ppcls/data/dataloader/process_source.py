@@ -24,6 +24,8 @@ from ppcls.utils.errors import WorkerError
 
 _PR_SET_PDEATHSIG = 1
 _JOIN_S = 10.0
+# By us, and by paddle, whose handlers of crashes print pages and may go on.
+_HANDLED = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGSEGV", "SIGBUS", "SIGABRT", "SIGFPE", "SIGILL")
 
 
 class ProcessSource(Source):
@@ -96,8 +98,8 @@ def _work(
     """The life of a worker."""
     os.setpgid(0, 0)  # a signal to the group is for the parent, which saves before it ends us
     signal.set_wakeup_fd(-1)  # the parent's, like its handlers: it would take our signals for its own
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_DFL)
+    for name in _HANDLED:
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         return  # it died before the line above
