@@ -79,6 +79,7 @@ def result() -> Result:
         loss=build_loss(config.Loss.Train),
         optimizer=optimizer,
         schedule=GOLDEN["lr"].__getitem__,
+        seed=0,
         epochs=1,
         epoch_batches=GOLDEN["steps"],
         epoch_updates=GOLDEN["steps"],

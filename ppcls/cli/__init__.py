@@ -26,6 +26,9 @@ def main(argv: Sequence[str]) -> int:
         return args.run(args)
     except PpclsError as error:
         return _report(error.slug, str(error), error.code)
+    except BrokenPipeError:
+        sys.stderr.close()  # as a reader such as head leaves; Python would complain of the unflushed rest
+        return 1
     except OSError as error:
         return _report("io-error", f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), 1)
     except KeyboardInterrupt:

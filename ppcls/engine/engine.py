@@ -12,6 +12,7 @@ from ppcls.arch import build_model
 from ppcls.config import Config, Stage
 from ppcls.config.dump import plain
 from ppcls.data import Loader, build_loader
+from ppcls.data import postprocess as _  # noqa: F401  registers its names
 from ppcls.data.preprocess import Pipeline
 from ppcls.engine import lines
 from ppcls.engine.evaluate import Judge, judge_model
@@ -47,7 +48,6 @@ class Engine:
         self.seed: int = self.config.Global.seed
         paddle.seed(derive(self.seed, Stream.INIT))
         self.network = build_model(self.config.Arch)
-        paddle.seed(derive(self.seed, Stream.FRAMEWORK, dist.rank()))
         if mode != "train":
             self._load_all_weights(mode)
 

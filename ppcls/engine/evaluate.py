@@ -10,6 +10,7 @@ from paddle import Tensor, nn
 
 from ppcls.data import Batch, Loader
 from ppcls.engine import lines
+from ppcls.loss import CombinedLoss
 from ppcls.metric import Metrics
 from ppcls.utils import dist
 from ppcls.utils.errors import NonFiniteError
@@ -20,7 +21,7 @@ class Judge(NamedTuple):
     """What an evaluation needs besides the model; ``loss`` may be absent."""
 
     loader: Loader
-    loss: nn.Layer | None
+    loss: CombinedLoss | None
     metrics: Metrics
     print_batch_step: int
 
@@ -57,7 +58,8 @@ def evaluate(forward: Callable[[Tensor], Tensor], judge: Judge, epoch: int) -> d
             logger.info(lines.eval_line(f"{place}[Iter: {number}/{len(judge.loader)}]", means, clock.read()))
         waiting_since = time.perf_counter()
     _require_finite(finite)
-    return _mean_over_ranks(losses) | judge.metrics.compute()
+    names = judge.loss.keys() if judge.loss is not None else []
+    return _mean_over_ranks(losses, names) | judge.metrics.compute()
 
 
 @paddle.no_grad()
@@ -96,7 +98,7 @@ def _require_finite(flags: list[Tensor]) -> None:
             raise NonFiniteError(f"evaluation batch {number}: logits are not finite; the weights are broken")
 
 
-def _mean_over_ranks(losses: Means) -> dict[str, float]:
+def _mean_over_ranks(losses: Means, names: list[str]) -> dict[str, float]:
     means = losses.read()
-    sums = dist.all_sum([losses.count, *(value * losses.count for value in means.values())])
-    return {name: total / sums[0] for name, total in zip(means, sums[1:], strict=True)} if sums[0] else {}
+    sums = dist.all_sum([losses.count, *(means.get(name, 0.0) * losses.count for name in names)])
+    return {name: total / sums[0] for name, total in zip(names, sums[1:], strict=True)} if sums[0] else {}

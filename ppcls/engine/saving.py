@@ -9,7 +9,7 @@ import paddle
 
 from ppcls.engine.records import Records
 from ppcls.engine.state import Best, TrainState
-from ppcls.utils import compat, dist, rng
+from ppcls.utils import compat, dist
 from ppcls.utils.checkpoint import CheckpointStore, Payload, Unit
 from ppcls.utils.errors import WeightsError
 from ppcls.utils.manifest import UnitInfo
@@ -68,8 +68,6 @@ def restore(state: TrainState, unit: Unit, records: Records | None) -> None:
     state.step = int(states.get("step", state.epoch * state.epoch_updates))
     best = states.get("best")
     state.best = Best(**best) if best else None
-    if "rng" in states and dist.rank() < len(states["rng"]):
-        rng.set_rng_state(states["rng"][dist.rank()])
     if records is not None and "records" in states:
         records.cut_back(states["records"])
 
@@ -82,7 +80,6 @@ def _payload(state: TrainState, records: Records) -> Payload:
         "batch": state.batch,
         "step": state.step,
         "best": best,
-        "rng": [rng.rng_state()],
         "records": records.lengths(),
     }
     optimizer = {name: _host(value) for name, value in state.optimizer.state_dict().items()}

@@ -46,6 +46,7 @@ class TrainState:
     loss: nn.Layer
     optimizer: optimizer.Optimizer
     schedule: Callable[[int], float]
+    seed: int
     epochs: int
     epoch_batches: int  # micro-batches of one epoch on this rank
     epoch_updates: int

@@ -5,16 +5,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 
+import paddle
 from paddle import Tensor
 
 from ppcls.data import Batch, Loader
 from ppcls.engine.hooks.hook import Hook
 from ppcls.engine.plan import Plan
 from ppcls.engine.state import Best, Scored, StepOutput, TrainState
+from ppcls.utils import dist
+from ppcls.utils.seed import Stream, derive
 
 
 def train_step(state: TrainState, batches: Sequence[Batch]) -> StepOutput:
     """One update from one or more micro-batches; reads nothing back from the device."""
+    # Paddle's generator too is a function of the place in the run, so a checkpoint needs no state of it.
+    paddle.seed(derive(state.seed, Stream.FRAMEWORK, dist.rank(), state.step))
     lr = state.schedule(state.step)
     state.optimizer.set_lr(lr)
     share = 1.0 / len(batches)

@@ -101,6 +101,7 @@ class Training:
             loss=build_loss(self.config.Loss.Train),
             optimizer=optimizer,
             schedule=schedule,
+            seed=self.engine.seed,
             epochs=self.plan.epochs,
             epoch_batches=batches,
             epoch_updates=updates,

@@ -27,6 +27,10 @@ class CombinedLoss(nn.Layer):
         self._weights = [term.weight for term in terms]
         self._losses = nn.LayerList([term.loss for term in terms])
 
+    def keys(self) -> list[str]:
+        """The names of what ``forward`` answers, in order."""
+        return [*self._keys, "loss"]
+
     def forward(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """The weighted parts by name, then their sum as ``loss``; all 0-d and on the device.
 

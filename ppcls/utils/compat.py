@@ -88,5 +88,6 @@ def write_onnx(folder: Path, stem: str, target: Path) -> None:
     try:
         import paddle2onnx
     except ImportError as error:
-        raise PpclsError(f"--onnx needs paddle2onnx ({error}); pip install paddle2onnx onnxruntime", "output") from error
+        advice = "pip install paddle2onnx onnxruntime"
+        raise PpclsError(f"--onnx needs paddle2onnx ({error}); {advice}", "output") from error
     paddle2onnx.export(str(program_file(folder, stem)), str(folder / f"{stem}.pdiparams"), str(target))

@@ -13,7 +13,7 @@ class Stream(IntEnum):
     BATCH = 2  # path (epoch, batch number, rank): mixup and its kind
     ORDER = 3  # path (epoch,): the shuffle
     INIT = 4  # path (): initial weights
-    FRAMEWORK = 5  # path (rank,): paddle's own generator, for dropout
+    FRAMEWORK = 5  # path (rank, step): paddle's own generator, for dropout
 
 
 def generator(seed: int, *path: int) -> np.random.Generator:
@@ -29,4 +29,3 @@ def derive(seed: int, *path: int) -> int:
 def draw_seed() -> int:
     """A fresh seed from the operating system, for a run that asked for none; in [0, 2**31)."""
     return secrets.randbelow(2**31)
-

@@ -4,6 +4,7 @@ from paddle import ParamAttr, Tensor, nn
 from paddle.nn.initializer import Initializer
 
 from ppcls.arch.layers import init
+from ppcls.arch.layers.depthwise import DepthwiseConv2D
 
 
 def conv2d(
@@ -15,7 +16,9 @@ def conv2d(
         ``[N, in_channels, H, W]`` -> ``[N, out_channels, ceil(H / stride), ceil(W / stride)]``.
     """
     assert kernel_size % 2 == 1, kernel_size
-    return nn.Conv2D(
+    is_depthwise = 1 < groups == in_channels == out_channels and stride == 1
+    kind = DepthwiseConv2D if is_depthwise else nn.Conv2D
+    return kind(
         in_channels,
         out_channels,
         kernel_size,
@@ -27,16 +30,13 @@ def conv2d(
     )
 
 
-def batch_norm(channels: int, momentum: float = 0.9, epsilon: float = 1e-5) -> nn.BatchNorm:
-    """Batch norm; ``momentum`` is the share of the running statistics that a batch leaves as it was.
-
-    ``nn.BatchNorm2D`` computes the same, and warns of nothing at each training step.
-    """
-    return nn.BatchNorm(
+def batch_norm(channels: int, momentum: float = 0.9, epsilon: float = 1e-5) -> nn.BatchNorm2D:
+    """Batch norm; ``momentum`` is the share of the running statistics that a batch leaves as it was."""
+    return nn.BatchNorm2D(
         channels,
         momentum=momentum,
         epsilon=epsilon,
-        param_attr=_attr(init.norm_weight()),
+        weight_attr=_attr(init.norm_weight()),
         bias_attr=_attr(init.bias()),
     )
 

@@ -12,7 +12,7 @@ _MOST_PIXELS = 64
 
 
 class DepthwiseConv2D(nn.Conv2D):
-    """One filter a channel, stride 1, padding ``(kernel_size - 1) / 2``; state as ``nn.Conv2D`` with groups.
+    """``nn.Conv2D`` with a filter for each channel and stride 1, built with its arguments.
 
     While training on a CPU, small maps go through one matrix a channel instead: the same sums in another order, so
     equal up to rounding. Evaluation, export and GPUs use Paddle's convolution.
@@ -20,18 +20,6 @@ class DepthwiseConv2D(nn.Conv2D):
     Shape:
         ``[N, C, H, W]`` -> the same.
     """
-
-    def __init__(self, channels: int, kernel_size: int, bias: bool = False, weight_attr: paddle.ParamAttr = None) -> None:
-        padding = (kernel_size - 1) // 2
-        super().__init__(
-            channels,
-            channels,
-            kernel_size,
-            padding=padding,
-            groups=channels,
-            weight_attr=weight_attr,
-            bias_attr=None if bias else False,
-        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve every channel with its own filter."""

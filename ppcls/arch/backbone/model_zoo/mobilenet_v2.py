@@ -18,6 +18,7 @@ by 1, and widths are truncated, not rounded to 8. Top-1 and top-5 are PaddleClas
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import paddle
 from paddle import Tensor, nn
 
 from ppcls.arch.layers.channels import check_class_num, check_scale, scale_channels
@@ -62,6 +63,7 @@ class InvertedResidual(nn.Layer):
         self.relu6 = nn.ReLU6()
         self.adds_input = stride == 1 and in_channels == out_channels
 
+    @paddle.jit.not_to_static  # it has nothing to translate, and takes its time
     def forward(self, x: Tensor) -> Tensor:
         """``[N, in_channels, H, W]`` -> ``[N, out_channels, ...]``."""
         y = self.relu6(self._expand_conv(x))

