@@ -92,7 +92,7 @@ class _Parser:
         text = text.replace(b"\r\n", b"\n")
         words = text.split()
         paths, labels = words[0::2], words[1::2]
-        is_usual = self.delimiter in (None, b" ") and 0 < len(paths) == len(labels)
+        is_usual = self.delimiter in (None, b" ") and len(paths) == len(labels)
         if is_usual and b".." not in text and b"\0" not in text:
             self._known |= {label: int(label) for label in {*labels} - self._known.keys() if not self._wrong(label)}
             values = [*map(self._known.get, labels)]

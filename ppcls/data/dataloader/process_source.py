@@ -97,7 +97,6 @@ def _work(
 ) -> None:
     """The life of a worker."""
     os.setpgid(0, 0)  # a signal to the group is for the parent, which saves before it ends us
-    signal.set_wakeup_fd(-1)  # the parent's, like its handlers: it would take our signals for its own
     for name in _HANDLED:
         signal.signal(getattr(signal, name), signal.SIG_DFL)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
