@@ -28,6 +28,10 @@ class NumpyOps:
                     y[:, g * outputs : (g + 1) * outputs] += np.einsum("ncij,oc->noij", window, kernel)
         return y
 
+    @classmethod
+    def stem(cls, x, weight):
+        return cls.conv(x, weight)[:, :, ::2, ::2]
+
     @staticmethod
     def shrink(x, k):
         """Means over k x k pixels; at the border over those inside."""
@@ -64,6 +68,10 @@ class OriginalOps:
     @staticmethod
     def conv(x, weight, groups=1):
         return F.conv2d(x, weight, padding=(weight.shape[2] - 1) // 2, groups=groups)
+
+    @staticmethod
+    def stem(x, weight):
+        return F.conv2d(x, weight, padding=1, stride=2)
 
     @staticmethod
     def shrink(x, k):
@@ -105,7 +113,7 @@ def oct_conv(ops, weights, high, low, size, stride=1, groups=None):
 def oct_mobilenet_v2(ops, state, images):
     """Logits from the ``state_dict`` alone: its names and shapes say which paths and blocks there are."""
     names = list(dict.fromkeys(key.split(".")[0] for key in state if key.startswith("L")))
-    x = ops.conv(images, state["conv1.0.weight"])[:, :, ::2, ::2]
+    x = ops.stem(images, state["conv1.0.weight"])
     x = ops.relu6(_norm(ops, state, "conv1.1", x))
     for name in names:
         x = _block(ops, state, name, x)
