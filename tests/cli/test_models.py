@@ -1,0 +1,51 @@
+"""``ppcls models``."""
+
+import argparse
+import json
+
+import pytest
+
+from ppcls.cli import models
+from ppcls.utils.errors import ConfigError
+
+
+def run(*words):
+    parser = argparse.ArgumentParser()
+    models.add_arguments(parser)
+    return models.models(parser.parse_args(words))
+
+
+def test_the_table_shows_known_sizes_and_published_accuracy(capsys):
+    assert run("OctMobileNetV2_x1_125") == 0
+    header, line = capsys.readouterr().out.splitlines()
+    assert header.split() == ["model", "alpha", "params", "MACs", "at", "224", "published", "top-1", "/", "top-5"]
+    assert line.split()[:7] == ["OctMobileNetV2_x1_125", "0.5", "4,243,006", "292,764,600", "73.0", "/", "91.2"]
+
+
+def test_size_classes_and_alpha_are_honoured_and_then_nothing_is_published(capsys):
+    run("octmobilenetv2_x1_1", "--size", "64", "--class-num", "10", "--alpha", "0", "--json")
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["name"], row["alpha"], row["top1"]) == ("OctMobileNetV2_x1_125", 0, None)
+    assert row["params"] == 4_243_006 - 990 * 1441
+
+
+def test_a_pattern_selects_and_alpha_leaves_octave_networks(capsys):
+    run("*MobileNetV2", "--size", "32", "--json")
+    assert [row["name"] for row in json.loads(capsys.readouterr().out)] == ["MobileNetV2", "OctMobileNetV2"]
+    run("*MobileNetV2", "--size", "32", "--alpha", "0.25", "--json")
+    assert [row["name"] for row in json.loads(capsys.readouterr().out)] == ["OctMobileNetV2"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["OctMobilNetV2"], "no model matches 'OctMobilNetV2'; did you mean 'OctMobileNetV2'"),
+        (["--size", "0"], "--size is at least 1; got 0"),
+        (["--class-num", "-1"], "--class-num is at least 1; got -1"),
+        (["Oct*_x1_0", "--alpha", "2"], r"alpha is the share .* in \[0, 1\]; got 2"),
+        (["MobileNetV2_x2_0", "--alpha", "0.5"], "--alpha is for octave networks; MobileNetV2_x2_0 has none"),
+    ],
+)
+def test_wrong_options_are_refused(words, message):
+    with pytest.raises(ConfigError, match=message):
+        run(*words)
