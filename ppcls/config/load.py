@@ -85,11 +85,11 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in above.items():
         old = merged.get(key)
         merged[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return copy(merged)
+    return merged
 
 
 def copy(value: Any) -> Any:
-    """The same mappings and lists, none shared: an alias must not carry a change to its anchor."""
+    """The same mappings and lists, none shared: what is set in one must not show in the other."""
     if isinstance(value, dict):
         return {key: copy(item) for key, item in value.items()}
     return [copy(item) for item in value] if isinstance(value, list) else value
@@ -103,7 +103,7 @@ def _with_base(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
         raise ConfigError(f"{path}: expected a mapping of sections; got {show(document)}")
     base = document.pop("_base_", None)
     if base is None:
-        return copy(document)
+        return document
     if not isinstance(base, str):
         raise ConfigError(f"{path}: _base_: expected the path of one YAML file; got {show(base)}")
     file = path.parent / base
@@ -121,7 +121,7 @@ def _read(path: Path) -> str:
     if len(data) > MAX_BYTES:
         raise ConfigError(f"{path}: larger than {MAX_BYTES:,} bytes; no configuration is")
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigError(f"{path}:{line}: not UTF-8 text") from error
