@@ -131,15 +131,20 @@ def test_evaluation_repeats_exactly_and_changes_no_weight():
 
 def test_dropout_acts_in_training_only():
     model = small(dropout=0.9)
-    dropped = []
-    model.head[4].register_forward_post_hook(lambda _layer, _inputs, output: dropped.append(output.numpy()))
+    passed = []
+    model.head[4].register_forward_post_hook(lambda _layer, inputs, output: passed.append((inputs[0], output)))
     images = paddle.randn([2, 3, 32, 32])
     model.train()
     model(images)
     model.eval()
     model(images)
-    assert (dropped[0] == 0).mean() > 0.8
-    assert (dropped[1] == 0).mean() < 0.5
+    assert [(before.numpy() == after.numpy()).all() for before, after in passed] == [False, True]
+    assert (passed[0][1].numpy() == 0).mean() > 0.8
+
+
+@pytest.mark.parametrize(("scale", "features"), [(0.25, 1280), (1.0, 1280), (1.5, 1920)])
+def test_the_last_width_grows_above_scale_one_only(scale, features):
+    assert small(scale=scale).head[0].weight.shape[0] == features
 
 
 def test_class_num_is_honoured():
