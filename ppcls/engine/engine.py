@@ -21,8 +21,9 @@ from ppcls.engine.predict import Answer, find_images, predict, write_csv, write_
 from ppcls.loss import build_loss
 from ppcls.metric import build_metrics
 from ppcls.registry import POSTPROCESSES
-from ppcls.utils import compat, dist
+from ppcls.utils import compat, dist, logger
 from ppcls.utils.errors import ConfigError
+from ppcls.utils.files import output_errors
 from ppcls.utils.save_load import find_prefix, load_into, read_weights
 from ppcls.utils.seed import Stream, derive, draw_seed
 
@@ -52,9 +53,14 @@ class Engine:
             self._load_all_weights(mode)
 
     def eval(self) -> dict[str, float]:
-        """Judge the weights on ``DataLoader.Eval``: parts of the loss, ``loss``, then the metrics."""
+        """Judge the weights on ``DataLoader.Eval``, also into ``eval.log``: the loss by parts, the metrics."""
+        if dist.is_main():
+            with output_errors(self.stage.folder):
+                self.stage.folder.mkdir(parents=True, exist_ok=True)
+                logger.add_file(self.stage.folder / "eval.log")
         results = judge_model(self.network, self.judge(), epoch=0)
         _LOG.info(lines.mean_line("Eval", "[Epoch 0]", results))
+        logger.close_files()
         return results
 
     def judge(self) -> Judge:
@@ -131,10 +137,12 @@ class Engine:
 
     def _load_all_weights(self, mode: str) -> None:
         settings = self.config.Global
-        sources = (settings.pretrained_model, settings.checkpoints, self.config.Arch.pretrained)
+        own = str(self.stage.folder / "best_model")
+        checkpoints = own if settings.checkpoints == "auto" else settings.checkpoints
+        sources = (settings.pretrained_model, checkpoints, self.config.Arch.pretrained)
         source = next((source for source in sources if source), None)
         if source is None:
-            raise ConfigError(f"Global.pretrained_model: {mode} needs weights; -o Global.pretrained_model=PREFIX")
+            raise ConfigError(f"Global.pretrained_model: {mode} needs weights; -o Global.pretrained_model={own}")
         self.load_weights(source, strict=True)
 
     def load_weights(self, source: str | bool, *, strict: bool) -> None:

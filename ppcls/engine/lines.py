@@ -12,9 +12,12 @@ def train_line(place: str, lr: float, means: Mapping[str, float], speed: Mapping
     Args:
         place: ``[Epoch e/E][Iter: i/n]``; epochs from 1, iterations from 0.
         lr: the rate this step used.
-        speed: ``batch_cost`` and ``reader_cost`` in seconds, ``ips`` a card and, on several cards, ``total_ips``.
+        speed: ``batch_cost`` and ``reader_cost`` in seconds, ``ips`` a card and, on several cards, ``total_ips``;
+            ``max_mem_reserved`` and ``max_mem_allocated`` in MB where memory is asked for.
     """
-    return f"[Train]{place}lr: {lr:.5f}, {_numbers(means)}, {_speed(speed)}, eta: {_duration(eta_s)}"
+    line = f"[Train]{place}lr: {lr:.5f}, {_numbers(means)}, {_speed(speed)}, eta: {_duration(eta_s)}"
+    memory = [f"{name}: {value:.2f} MB" for name, value in speed.items() if name.startswith("max_mem_")]
+    return ", ".join([line, *memory])
 
 
 def eval_line(place: str, means: Mapping[str, float], speed: Mapping[str, float]) -> str:

@@ -1,5 +1,6 @@
 """Runs the stages of a Run in order, and finds where to continue."""
 
+import dataclasses
 import logging
 import time
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from ppcls.engine.training import Training, announce, prepare_folder
 from ppcls.utils import dist, logger
 from ppcls.utils.checkpoint import CheckpointStore, Unit
 from ppcls.utils.errors import ConfigError
+from ppcls.utils.save_load import find_prefix
 
 _LOG = logging.getLogger("ppcls")
 _SIGNAL_CODE = 128
@@ -34,7 +36,7 @@ def train_run(run: Run, options: TrainOptions) -> int:
     """
     logs = dist.rank() in run.stages[0].config.Global.log_ranks
     logger.setup(quiet=not logs).info(options.environment)
-    previous: Stage | None = None
+    previous: Stage | None = None  # as its file says it, without what was handed to it
     for stage in run.stages:
         code = _rehearse(stage) if options.dry_run else _train_stage(stage, previous, options)
         if code:
@@ -74,15 +76,28 @@ def _train_locked(stage: Stage, previous: Stage | None, store: CheckpointStore) 
     if unit is not None and unit.payload.states.get("epoch", 0) >= stage.config.Global.epochs:
         _LOG.info("%s is already complete: %d epochs", stage.name or "training", unit.payload.states["epoch"])
         return 0
+    if unit is None:
+        stage = _with_start(stage, previous)
     announce(stage)
     # Paddle's names of accumulators count up in a process; within the guard they are the same in every life of a run.
     with unique_name.guard():
         training = Training(stage)
         if unit is None:
-            handed_over = str(previous.folder / "latest") if previous else None
-            training.start_from(stage.config.Global.pretrained_model or handed_over)
+            training.start_from(stage.config.Global.pretrained_model)
         state = training.run(store, unit)
     return _SIGNAL_CODE + state.stop_signal if state.stop_signal else 0
+
+
+def _with_start(stage: Stage, previous: Stage | None) -> Stage:
+    """The stage with the weights it starts from in its config: the last of the stage before, unless it names others.
+
+    A ``pretrained_model`` that both stages have stands in the common part of the file: it is where the first begins.
+    """
+    settings = stage.config.Global
+    if previous is None or settings.pretrained_model not in (None, previous.config.Global.pretrained_model):
+        return stage
+    settings = dataclasses.replace(settings, pretrained_model=str(previous.folder / "latest"))
+    return dataclasses.replace(stage, config=dataclasses.replace(stage.config, Global=settings))
 
 
 def _where_to_continue(stage: Stage, store: CheckpointStore) -> Unit | None:
@@ -94,7 +109,7 @@ def _where_to_continue(stage: Stage, store: CheckpointStore) -> Unit | None:
             _LOG.info("no checkpoint in %s: a fresh start", store.folder)
         return unit
     if wanted:
-        return store.load(Path(wanted))
+        return store.load(Path(find_prefix(wanted, stage.config.Arch.name)))
     if store.units():
         raise ConfigError(
             f"{stage.folder} holds the checkpoints of another run; continue it with --resume, "

@@ -21,7 +21,7 @@ from ppcls.metric import Metrics, build_metrics
 from ppcls.optimizer import build_optimizer
 from ppcls.utils import dist, logger
 from ppcls.utils.checkpoint import CheckpointStore, Unit
-from ppcls.utils.files import write_whole
+from ppcls.utils.files import output_errors, write_whole
 
 _LOG = logging.getLogger("ppcls")
 _FREE_KEYS = {"output_dir", "device", "print_batch_step", "save_interval", "save_every_steps", "keep_last", "log_ranks"}
@@ -62,7 +62,7 @@ class Training:
             write_whole(folder / "config.yaml", resolved_yaml(self.stage).encode())
         keeper = Keeper(store, records, self.config.Global.keep_last, _fingerprint(self.config))
         metrics = (self._train_metrics(), self._eval_names())
-        hooks = default_hooks(self.config, self.plan, Outputs(folder, records, keeper), metrics, self.loader.where)
+        hooks = default_hooks(self.config, self.plan, Outputs(folder, records, keeper), metrics, self.loader)
         fit(self.state, self.loader, hooks, self.plan, self._evaluate)
         return self.state
 
@@ -126,8 +126,9 @@ class Training:
 def prepare_folder(stage: Stage) -> None:
     """Make the run's folder, and let the log go there too; all ranks call it, rank 0 writes."""
     if dist.is_main():
-        stage.folder.mkdir(parents=True, exist_ok=True)
-        logger.add_file(stage.folder / "train.log")
+        with output_errors(stage.folder):
+            stage.folder.mkdir(parents=True, exist_ok=True)
+            logger.add_file(stage.folder / "train.log")
 
 
 def announce(stage: Stage) -> None:

@@ -48,6 +48,16 @@ def _require_gpu(wanted: str) -> None:
         raise ConfigError(f"Global.device: {wanted} asked for, but {count} GPUs are visible; {advice}")
 
 
+def device_memory_mb() -> dict[str, float]:
+    """Peaks of this process on its GPU, in MB; nothing on a CPU."""
+    if not paddle.get_device().startswith("gpu"):
+        return {}
+    return {
+        "max_mem_reserved": paddle.device.cuda.max_memory_reserved() / 2**20,
+        "max_mem_allocated": paddle.device.cuda.max_memory_allocated() / 2**20,
+    }
+
+
 def program_file(folder: Path, stem: str) -> Path:
     """The exported program: ``<stem>.json`` of Paddle 3, or ``<stem>.pdmodel`` of Paddle 2.
 

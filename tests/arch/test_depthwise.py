@@ -29,7 +29,6 @@ def both(kernel: int, height: int, width: int) -> list[dict[str, np.ndarray]]:
     return answers
 
 
-@pytest.mark.fast
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 2), (3, 7), (8, 8), (1, 5), (9, 9)])
 @pytest.mark.parametrize("kernel", [3, 5])
 def test_training_and_evaluation_are_the_same_function(kernel: int, height: int, width: int) -> None:

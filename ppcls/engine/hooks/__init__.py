@@ -1,10 +1,11 @@
 """The hooks of a run, in the order in which they act, with the reason for that order."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ppcls.config import Config
+from ppcls.data import Loader
+from ppcls.engine.hooks.bad_pictures import BadPictures
 from ppcls.engine.hooks.checkpoint import Checkpoint
 from ppcls.engine.hooks.curves import Curves
 from ppcls.engine.hooks.hook import Hook
@@ -31,19 +32,19 @@ class Outputs:
 
 
 def default_hooks(
-    config: Config, plan: Plan, outputs: Outputs, metrics: tuple[Metrics | None, list[str]], where: Callable[[int], str]
+    config: Config, plan: Plan, outputs: Outputs, metrics: tuple[Metrics | None, list[str]], loader: Loader
 ) -> list[Hook]:
     """What every run has, then what ``Hooks:`` adds.
 
     Args:
         metrics: judge of the training batches, or None; and the names of the numbers an evaluation gives.
-        where: sample index -> its place in the list file.
+        loader: of the training batches, for the names of bad pictures.
     """
     train_metrics, eval_names = metrics
     main = dist.is_main()
     hooks: list[Hook] = [
-        NanGuard(plan, where),  # first: nothing after a bad step may be printed as if it were good, or saved
-        Log(plan, train_metrics, outputs.records if main else None, eval_names),
+        NanGuard(plan, loader.where),  # first: nothing after a bad step may be printed as if it were good, or saved
+        Log(plan, train_metrics, outputs.records if main else None, eval_names, config.Global.print_mem_info),
         Progress() if dist.rank() in config.Global.log_ranks else Hook(),
     ]
     if config.Global.use_visualdl and main:
@@ -52,5 +53,5 @@ def default_hooks(
     hooks.append(Checkpoint(plan, outputs.keeper.save))  # after what writes rows: a unit knows their lengths
     hooks.append(Preemption(plan, outputs.keeper.save))  # last: what it stops is complete
     if main:
-        hooks.append(Curves(outputs.folder))
+        hooks += [BadPictures(loader.bad, outputs.folder), Curves(outputs.folder)]
     return hooks

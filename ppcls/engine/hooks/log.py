@@ -9,7 +9,7 @@ from ppcls.engine.plan import Plan
 from ppcls.engine.records import Records
 from ppcls.engine.state import StepOutput, TrainState
 from ppcls.metric import Metrics
-from ppcls.utils import dist
+from ppcls.utils import compat, dist
 from ppcls.utils.meter import Means
 
 
@@ -20,14 +20,18 @@ class Log(Hook):
         metrics: judged on the training batches; None where their labels are mixed.
         records: where rank 0 writes; None on the other ranks.
         eval_names: the metrics an evaluation gives, which are columns of the summary from its first row on.
+        memory: also print the peaks of the GPU's memory.
     """
 
-    def __init__(self, plan: Plan, metrics: Metrics | None, records: Records | None, eval_names: Sequence[str]) -> None:
+    def __init__(
+        self, plan: Plan, metrics: Metrics | None, records: Records | None, eval_names: Sequence[str], memory: bool
+    ) -> None:
         self._logger = logging.getLogger("ppcls")
         self._plan = plan
         self._metrics = metrics
         self._records = records
         self._eval_names = eval_names
+        self._memory = memory
         self._losses = Means()
         self._lr = 0.0
         self._results: Mapping[str, float] = {}
@@ -72,6 +76,8 @@ class Log(Hook):
             speed["total_ips"] = speed["ips"] * dist.world_size()
         means = self._means()
         place = f"[Epoch {state.epoch + 1}/{state.epochs}][Iter: {state.batch - 1}/{state.epoch_batches}]"
+        if self._memory:
+            speed |= compat.device_memory_mb()
         eta_s = batches_left * speed["batch_cost"]
         self._logger.info(lines.train_line(place, self._lr, means, speed, eta_s=eta_s))
         row = {"iter": state.batch - 1, "lr": self._lr} | means | speed
