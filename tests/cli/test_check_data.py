@@ -50,7 +50,7 @@ def test_all_unreadable_pictures_are_named_with_list_line_and_reason(pictures, c
     first, second = capsys.readouterr().out.splitlines()
     assert first == "list.txt:1 a.jpg: No such file or directory"
     assert second.startswith("list.txt:3 d.jpg: ")
-    assert "cannot be decoded" in second
+    assert "no end marker, it is cut off" in second
 
 
 def test_findings_keep_the_order_of_the_list_beyond_one_window(tmp_path, capsys):
