@@ -3,7 +3,6 @@
 import logging
 import sys
 from pathlib import Path
-from typing import TextIO
 
 from tqdm import tqdm
 
@@ -11,12 +10,18 @@ NAME = "ppcls"
 _FORMAT = logging.Formatter("[%(asctime)s] %(name)s %(levelname)s: %(message)s", datefmt="%Y/%m/%d %H:%M:%S")
 
 
-class _ConsoleHandler(logging.StreamHandler):
-    """Writes above a progress bar instead of through it."""
+class _ConsoleHandler(logging.Handler):
+    """Writes above a progress bar instead of through it, to what ``sys`` calls by that name at that moment."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+        self.setFormatter(_FORMAT)
 
     def emit(self, record: logging.LogRecord) -> None:
-        tqdm.write(self.format(record), file=self.stream)
-        self.flush()
+        stream = getattr(sys, self._name)
+        tqdm.write(self.format(record), file=stream)
+        stream.flush()
 
 
 def setup(*, quiet: bool = False, to_stderr: bool = False) -> logging.Logger:
@@ -28,7 +33,7 @@ def setup(*, quiet: bool = False, to_stderr: bool = False) -> logging.Logger:
     """
     logger = logging.getLogger(NAME)
     close(logger)
-    logger.addHandler(_console(sys.stderr if to_stderr else sys.stdout))
+    logger.addHandler(_ConsoleHandler("stderr" if to_stderr else "stdout"))
     logger.setLevel(logging.WARNING if quiet else logging.INFO)
     logger.propagate = False
     return logger
@@ -54,9 +59,3 @@ def close(logger: logging.Logger) -> None:
     close_files()
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
-
-
-def _console(stream: TextIO) -> logging.Handler:
-    handler = _ConsoleHandler(stream)
-    handler.setFormatter(_FORMAT)
-    return handler
