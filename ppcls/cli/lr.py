@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ppcls.cli.run import add_config_arguments
 from ppcls.config import Component, Config, load_run
+from ppcls.utils import runtime
 from ppcls.utils.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def lr(args: argparse.Namespace) -> int:
         if getattr(args, name) is not None and getattr(args, name) < 1:
             raise ConfigError(f"--{name} is at least 1; got {getattr(args, name)}", "usage")
     stages = load_run(args.config, args.override, "train").stages
+    runtime.prepare()
     curves = [Curve(stage.name or "", _schedule(stage.config, args.samples, args.world)) for stage in stages]
     for curve in curves:
         print("\n".join(_table(curve, every=args.all)))

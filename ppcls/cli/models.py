@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from ppcls.utils import runtime
 from ppcls.utils.errors import ConfigError
 from ppcls.utils.suggest import did_you_mean
 
@@ -60,6 +61,7 @@ def models(args: argparse.Namespace) -> int:
 
 def _names(pattern: str, *, octave_only: bool) -> list[str]:
     # The first import of paddle in this command: wrong options have been found by now.
+    runtime.prepare()
     from ppcls.arch import backbone  # noqa: F401  registers the networks
     from ppcls.registry import BACKBONES
 

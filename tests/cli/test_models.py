@@ -2,11 +2,16 @@
 
 import argparse
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from ppcls.cli import models
 from ppcls.utils.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(*words):
@@ -49,3 +54,10 @@ def test_a_pattern_selects_and_alpha_leaves_octave_networks(capsys):
 def test_wrong_options_are_refused(words, message):
     with pytest.raises(ConfigError, match=message):
         run(*words)
+
+
+@pytest.mark.parametrize("words", [["models", "x0_25"], ["lr", "-c", "train1.yaml", "--samples", "512"]])
+def test_a_command_that_loads_paddle_says_nothing_but_its_answer(words):
+    done = subprocess.run([sys.executable, "-m", "ppcls", *words], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout
+    assert done.stderr == ""
