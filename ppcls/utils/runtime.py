@@ -10,7 +10,7 @@ _THREADS = "OMP_NUM_THREADS"
 _MKL_SWITCH = "MKL_DEBUG_CPU_TYPE"
 
 
-def prepare(environ: MutableMapping[str, str] = os.environ) -> str:
+def prepare(environ: MutableMapping[str, str] = os.environ, parent: str | None = None) -> str:
     """Set what the user has not set, and say so in one line.
 
     * ``OMP_NUM_THREADS``: this machine's cores over the ranks that the launcher started on it.
@@ -18,7 +18,7 @@ def prepare(environ: MutableMapping[str, str] = os.environ) -> str:
       (2048x2048 products: 18-20 GFLOP/s on one thread without, 157 on two threads with both settings).
     """
     done = []
-    if _THREADS not in environ:
+    if _THREADS not in environ or _launcher_chose(_THREADS, environ, parent or f"/proc/{os.getppid()}/environ"):
         environ[_THREADS] = str(max(1, usable_cores() // local_ranks(environ)))
         done.append(f"{_THREADS}={environ[_THREADS]}")
     if _MKL_SWITCH not in environ and is_amd_with_avx2():
@@ -34,6 +34,21 @@ def prepare(environ: MutableMapping[str, str] = os.environ) -> str:
         return "environment: as set by the user"
     late = " (too late: paddle is already imported)" if "paddle" in sys.modules else ""
     return f"environment: set {' '.join(done)}{late}"
+
+
+def _launcher_chose(name: str, environ: MutableMapping[str, str], parent: str) -> bool:
+    """Whether the launcher made this variable up: the user, who started it with the variables in ``parent``, did not.
+
+    Importing paddle sets OMP_NUM_THREADS to 1, and the launcher hands that on to its ranks.
+    """
+    if "PADDLE_LOCAL_SIZE" not in environ:
+        return False
+    try:
+        with open(parent, "rb") as file:
+            given = file.read().split(b"\0")
+    except OSError:
+        return False
+    return not any(entry.startswith(f"{name}=".encode()) for entry in given)
 
 
 def usable_cores() -> int:
