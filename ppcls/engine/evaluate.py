@@ -35,7 +35,7 @@ def evaluate(forward: Callable[[Tensor], Tensor], judge: Judge, epoch: int) -> d
     Returns:
         Parts of the loss, ``loss``, then the metrics in the order of the config.
     Raises:
-        NonFiniteError: some logits are NaN or infinite; no number is given then.
+        NonFiniteError: some logits are NaN or infinite, on whatever rank; no number is given then.
     """
     logger = logging.getLogger("ppcls")
     judge.metrics.reset()
@@ -89,16 +89,23 @@ def _add_loss(losses: Means, loss: nn.Layer, logits: Tensor, batch: Batch) -> No
         kept = paddle.nonzero(labels >= 0).flatten()
         logits, labels = logits[kept], labels[kept]
     if len(labels):
-        losses.add(loss(logits, labels), len(labels))
+        # float64: the sum must not depend on how the samples are dealt to batches and ranks.
+        losses.add(loss(logits.astype("float64"), labels), len(labels))
 
 
 def _require_finite(flags: list[Tensor]) -> None:
-    for number, flag in enumerate(flags):
-        if not bool(flag):
-            raise NonFiniteError(f"evaluation batch {number}: logits are not finite; the weights are broken")
+    bad = next((number for number, flag in enumerate(flags) if not bool(flag)), None)
+    bad_rank = int(dist.all_max([-1 if bad is None else dist.rank()])[0])
+    if bad is not None:
+        raise NonFiniteError(f"evaluation batch {bad}: logits are not finite; the weights are broken")
+    if bad_rank >= 0:
+        raise NonFiniteError(f"evaluation on rank {bad_rank}: logits are not finite; the weights are broken")
 
 
 def _mean_over_ranks(losses: Means, names: list[str]) -> dict[str, float]:
+    """To 12 digits: what follows them depends on the order in which ranks and batches were added up."""
     means = losses.read()
     sums = dist.all_sum([losses.count, *(means.get(name, 0.0) * losses.count for name in names)])
-    return {name: total / sums[0] for name, total in zip(names, sums[1:], strict=True)} if sums[0] else {}
+    if not sums[0]:
+        return {}
+    return {name: float(f"{total / sums[0]:.12g}") for name, total in zip(names, sums[1:], strict=True)}

@@ -31,7 +31,7 @@ class Keeper:
 
     def save(self, state: TrainState, names: Sequence[str], after_evaluation: bool) -> None:
         """Commit a unit and let ``names`` point at it; all ranks call it, rank 0 writes."""
-        dist.share_buffers(state.network)
+        dist.share_statistics(state.network)
         if not dist.is_main():
             return
         info = UnitInfo(

@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from paddle.utils import unique_name
 
 from ppcls.config import Run, Stage, resolved_yaml
 from ppcls.engine.training import Training, announce, prepare_folder
-from ppcls.utils import dist, logger
+from ppcls.utils import compat, dist, launcher, logger
 from ppcls.utils.checkpoint import CheckpointStore, Unit
 from ppcls.utils.errors import ConfigError
 from ppcls.utils.save_load import find_prefix
@@ -34,8 +35,14 @@ def train_run(run: Run, options: TrainOptions) -> int:
     Returns:
         0 when all epochs of all stages are done, 128 + n when signal n stopped the run after saving.
     """
+    launcher.leave_with_launcher()
     logs = dist.rank() in run.stages[0].config.Global.log_ranks
     logger.setup(quiet=not logs).info(options.environment)
+    compat.select_device(run.stages[0].config.Global.device)
+    dist.start()
+    moved = None if options.dry_run else launcher.tidy_logs(Path(run.stages[0].config.Global.output_dir))
+    if moved is not None:
+        _LOG.info("the launcher's logs are in %s", moved)
     previous: Stage | None = None  # as its file says it, without what was handed to it
     for stage in run.stages:
         code = _rehearse(stage) if options.dry_run else _train_stage(stage, previous, options)
@@ -57,22 +64,24 @@ def _rehearse(stage: Stage) -> int:
 
 def _train_stage(stage: Stage, previous: Stage | None, options: TrainOptions) -> int:
     store = CheckpointStore(stage.folder)
-    if dist.is_main() and options.overwrite:
+    with ExitStack() as opened:
+        opened.callback(logger.close_files)
+        # Rank 0 alone looks at the folder: what another saw there would depend on when, and on which machine.
+        unit = dist.from_main(lambda: _open(stage, store, options, opened))
+        return _train_from(unit, stage, previous, store)
+
+
+def _open(stage: Stage, store: CheckpointStore, options: TrainOptions, opened: ExitStack) -> Unit | None:
+    """Make the folder ours until ``opened`` is closed, and find where to continue in it."""
+    if options.overwrite:
         _move_aside(store)
     prepare_folder(stage)
-    try:
-        if dist.is_main():
-            with store.lock():
-                return _train_locked(stage, previous, store)
-        return _train_locked(stage, previous, store)
-    finally:
-        logger.close_files()
+    opened.enter_context(store.lock())
+    store.clean()
+    return _where_to_continue(stage, store)
 
 
-def _train_locked(stage: Stage, previous: Stage | None, store: CheckpointStore) -> int:
-    if dist.is_main():
-        store.clean()
-    unit = _where_to_continue(stage, store)
+def _train_from(unit: Unit | None, stage: Stage, previous: Stage | None, store: CheckpointStore) -> int:
     if unit is not None and unit.payload.states.get("epoch", 0) >= stage.config.Global.epochs:
         _LOG.info("%s is already complete: %d epochs", stage.name or "training", unit.payload.states["epoch"])
         return 0

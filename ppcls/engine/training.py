@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+from itertools import islice
 from typing import Any
 
 from ppcls.config import Config, Stage, describe, resolved_yaml
@@ -45,7 +46,8 @@ class Training:
         """Begin with these weights, or with ``Arch.pretrained``; the optimizer begins afresh."""
         source = source or self.config.Arch.pretrained
         if source:
-            self.engine.load_weights(source, strict=False)
+            dist.from_main(lambda: self.engine.load_weights(source, strict=False))
+            dist.share(self.engine.network.state_dict().values())
 
     def run(self, store: CheckpointStore, unit: Unit | None) -> TrainState:
         """Train the epochs that are left, writing into the stage's folder.
@@ -77,13 +79,10 @@ class Training:
         batches.close()
         if self.judge is not None:
             self.engine.network.eval()
-            evaluated = self.judge.loader.batches(0)
-            batch = next(evaluated)
-            self.judge.metrics.update(self.engine.network(batch.images), batch.labels)
-            evaluated.close()
-            _LOG.info(
-                "[dry run] one evaluation batch of %d pictures: %s", len(batch.labels), self.judge.metrics.local()
-            )
+            for batch in islice(self.judge.loader.batches(0), 1):  # none on a rank that has no sample
+                self.judge.metrics.update(self.engine.network(batch.images), batch.labels)
+                numbers = (len(batch.labels), self.judge.metrics.local())
+                _LOG.info("[dry run] one evaluation batch of %d pictures: %s", *numbers)
 
     def _build_state(self) -> TrainState:
         network = self.engine.network
@@ -109,7 +108,8 @@ class Training:
         )
 
     def _evaluate(self, state: TrainState) -> dict[str, float]:
-        dist.share_buffers(state.network)
+        for model in state.eval_models.values():
+            dist.share_statistics(model)
         return judge_all(state.eval_models, self.judge, state.epoch)
 
     def _train_metrics(self) -> Metrics | None:
@@ -124,11 +124,10 @@ class Training:
 
 
 def prepare_folder(stage: Stage) -> None:
-    """Make the run's folder, and let the log go there too; all ranks call it, rank 0 writes."""
-    if dist.is_main():
-        with output_errors(stage.folder):
-            stage.folder.mkdir(parents=True, exist_ok=True)
-            logger.add_file(stage.folder / "train.log")
+    """Make the run's folder, and let the log go there too; for rank 0."""
+    with output_errors(stage.folder):
+        stage.folder.mkdir(parents=True, exist_ok=True)
+        logger.add_file(stage.folder / "train.log")
 
 
 def announce(stage: Stage) -> None:

@@ -1,13 +1,19 @@
-"""Ranks: who am I, how many are we, and sums over all of us."""
+"""Ranks: who am I, how many are we, sums over all of us, and what rank 0 gives to all.
+
+Every function that exchanges something is called by all ranks or by none, in the same order.
+"""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 import paddle
 import paddle.distributed
-from paddle import nn
+from paddle import Tensor, nn
 
-from ppcls.utils.errors import WorkerError
+from ppcls.utils.errors import PpclsError, WorkerError
+
+Answer = TypeVar("Answer")
 
 
 def rank() -> int:
@@ -48,12 +54,42 @@ def all_max(values: Sequence[float]) -> list[float]:
     return _reduce(values, paddle.distributed.ReduceOp.MAX)
 
 
-def share_buffers(model: nn.Layer) -> None:
-    """Give rank 0's buffers (the running statistics of batch norm) to all, before judging and saving."""
+def from_main(function: Callable[[], Answer]) -> Answer:
+    """What the call gives on rank 0, which alone makes it; the others wait for it, for half a minute at most on a CPU.
+
+    Raises:
+        PpclsError: as rank 0's call, on every rank: so all leave with one exit code.
+    """
+    if world_size() == 1:
+        return function()
+    answer, error = None, None
+    if is_main():
+        try:
+            answer = function()
+        except PpclsError as caught:
+            error = caught
+    shared = [answer, error]
+    paddle.distributed.broadcast_object_list(shared, src=0)
+    answer, error = shared
+    if error is not None:
+        raise error
+    return answer
+
+
+def share(tensors: Iterable[Tensor]) -> None:
+    """Overwrite these tensors with rank 0's."""
     if world_size() == 1:
         return
-    for buffer in model.buffers():
-        paddle.distributed.broadcast(buffer, src=0)
+    for tensor in tensors:
+        paddle.distributed.broadcast(tensor, src=0)
+
+
+def share_statistics(model: nn.Layer) -> None:
+    """Give rank 0's running statistics of batch norm to all, before judging and saving.
+
+    Paddle keeps them as parameters without gradient, not as buffers; what else has no gradient is equal anyway.
+    """
+    share(tensor for tensor in model.state_dict().values() if tensor.stop_gradient)
 
 
 def require_equal(value: int, what: str) -> None:

@@ -28,7 +28,5 @@ class Checkpoint(Hook):
         if self._plan.saves_epoch(state.epoch):
             names.append(f"epoch_{state.epoch}")
         self._save(state, names, self._plan.evaluates(state.epoch))
-
-    def train_end(self, state: TrainState) -> None:
         if state.is_complete:
             logging.getLogger("ppcls").info("training is complete: %d epochs, %d updates", state.epoch, state.step)

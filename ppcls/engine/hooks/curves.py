@@ -15,7 +15,7 @@ class Curves(Hook):
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def train_end(self, state: TrainState) -> None:
+    def epoch_end(self, state: TrainState) -> None:
         if not state.is_complete:
             return
         target = self._folder / "curves.png"

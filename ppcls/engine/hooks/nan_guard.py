@@ -9,6 +9,7 @@ from paddle import Tensor
 from ppcls.engine.hooks.hook import Hook
 from ppcls.engine.plan import Plan
 from ppcls.engine.state import StepOutput, TrainState
+from ppcls.utils import dist
 from ppcls.utils.errors import NonFiniteError
 
 _MOST_UNREAD = 64  # updates whose losses may wait on the device
@@ -45,16 +46,25 @@ class NanGuard(Hook):
             self.check()
 
     def check(self) -> None:
-        """Read the losses kept since the last look.
+        """Read the losses kept since the last look; all ranks look together, and stop together.
 
         Raises:
             NonFiniteError: names the first bad step, its epoch, rate, parts of the loss and pictures.
         """
+        problem = self._first_problem()
+        bad_rank = int(dist.all_max([-1 if problem is None else dist.rank()])[0])
+        if problem is not None:
+            raise NonFiniteError(problem)
+        if bad_rank >= 0:
+            raise NonFiniteError(f"the loss of rank {bad_rank} is not finite; its log names the pictures")
+
+    def _first_problem(self) -> str | None:
         unread, self._unread = self._unread, []
         for entry in unread:
             parts = {name: float(value) for name, value in entry.losses.items()}
             if not all(math.isfinite(value) for value in parts.values()):
-                raise NonFiniteError(self._message(entry, parts))
+                return self._message(entry, parts)
+        return None
 
     def _message(self, entry: _Unread, parts: dict[str, float]) -> str:
         losses = ", ".join(f"{name} {value}" for name, value in parts.items())
