@@ -1,11 +1,17 @@
-"""What the launcher leaves on disk."""
+"""What the launcher leaves on disk, and who leaves with it."""
 
+import os
+import select
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from ppcls.utils.launcher import is_launched, tidy_logs
 
+ROOT = Path(__file__).resolve().parents[2]
 DUMPS = ("envlog.0", "envlog.1", "backup_env.0.json", "default.qwerty.log")
 
 
@@ -66,3 +72,27 @@ def test_logs_that_cannot_move_stay(home: Path) -> None:
     (home / "out").write_text("a file where the folder should be")
     assert tidy_logs(home / "out", environment(home / "log")) is None
     assert names(home / "log") == ["published.csv", "workerlog.0", "workerlog.1"]
+
+
+WORKER = """
+import os, sys, time
+sys.path.insert(0, {root!r})
+from ppcls.utils.launcher import leave_with_launcher
+leave_with_launcher({environ!r})
+print(os.getpid(), flush=True)
+time.sleep(60)
+"""
+PARENT = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux's")
+@pytest.mark.parametrize("launched", [True, False])
+def test_a_rank_is_told_when_its_launcher_is_killed_and_others_live_on(launched: bool) -> None:
+    worker = WORKER.format(root=str(ROOT), environ={"PADDLE_LOG_DIR": "log"} if launched else {})
+    with subprocess.Popen([sys.executable, "-c", PARENT, worker], stdout=subprocess.PIPE, text=True) as parent:
+        rank = int(parent.stdout.readline())
+        parent.kill()
+        ended = select.select([parent.stdout], [], [], 5.0 if launched else 0.3)[0]  # its end closes the pipe
+        assert bool(ended) is launched
+        if not launched:
+            os.kill(rank, signal.SIGKILL)
