@@ -1,12 +1,17 @@
 """The commands: arguments in, exit code out."""
 
 import argparse
+import errno
+import re
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from ppcls import __version__
 from ppcls.cli import curves, data, demo, lr, models, run, show
 from ppcls.utils.errors import ConfigError, PpclsError
+from ppcls.utils.logger import discard_stdout
+from ppcls.utils.suggest import did_you_mean
 
 
 def console() -> None:
@@ -23,21 +28,41 @@ def main(argv: Sequence[str]) -> int:
     """
     try:
         args = _parse(argv)
-        return args.run(args)
+        code = args.run(args)
+        sys.stdout.flush()
+        return code
     except PpclsError as error:
         return _report(error.slug, str(error), error.code)
     except BrokenPipeError:
-        sys.stderr.close()  # as a reader such as head leaves; Python would complain of the unflushed rest
+        discard_stdout()  # a reader such as head has left, which is nobody's mistake
         return 1
     except OSError as error:
-        return _report("io-error", f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), 1)
+        if error.filename is None:
+            discard_stdout()
+        slug = "disk-full" if error.errno == errno.ENOSPC else "io-error"
+        place = error.filename or "standard output, or a file without a name; look at where it leads"
+        return _report(slug, f"{error.strerror or error}: {place}", 1)
     except KeyboardInterrupt:
         return _report("stopped", "interrupted; nothing was saved since the last checkpoint", 130)
 
 
 def _report(slug: str, message: str, code: int) -> int:
-    print(f"error[{slug}]: {message}", file=sys.stderr, flush=True)
+    """Print the error; a table before its heading, as scripts read the last line; a config's block stays together."""
+    head, *details = message.splitlines()
+    lines = [f"error[{slug}]: {head}"]
+    lines = lines + details if code == ConfigError.code else details + lines
+    print("\n".join(lines), file=sys.stderr, flush=True)
     return code
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports a wrong word as every other error, with the nearest right one."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of leaving the process."""
+        choice = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message)
+        hint = did_you_mean(choice[1], re.findall(r"[\w-]+", choice[2])) if choice else ""
+        raise ConfigError(f"{message}{hint}; see {self.prog} --help", "usage")
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -50,7 +75,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 def build_parser() -> argparse.ArgumentParser:
     """The table of subcommands."""
-    parser = argparse.ArgumentParser(prog="ppcls", description="Train, judge, use and export image classifiers.")
+    parser = _Parser(prog="ppcls", description="Train, judge, use and export image classifiers.")
     parser.add_argument("--version", action="version", version=f"ppcls {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for module in (demo, run, show, models, lr, data, curves):

@@ -10,6 +10,7 @@ from ppcls.cli.run import add_config_arguments
 from ppcls.config import Component, Config, load_run
 from ppcls.utils import runtime
 from ppcls.utils.errors import ConfigError
+from ppcls.utils.files import output_errors
 
 if TYPE_CHECKING:
     from ppcls.optimizer import Schedule
@@ -112,7 +113,7 @@ def _table(curve: Curve, *, every: bool) -> list[str]:
 
 
 def _write_csv(curves: Sequence[Curve], file: Path) -> None:
-    with file.open("w", newline="", encoding="utf-8") as stream:
+    with output_errors(file), file.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(["stage", "epoch", "step", "lr"])
         for name, schedule in curves:
@@ -138,6 +139,7 @@ def _plot(curves: Sequence[Curve], file: Path) -> None:
     if len(curves) > 1:
         axes.legend()
     try:
-        figure.savefig(file)
+        with output_errors(file):
+            figure.savefig(file)
     except ValueError as error:
         raise ConfigError(f"--plot {file}: {error}", "usage") from error

@@ -18,14 +18,15 @@ _Command = Callable[[argparse.Namespace], int]
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Declare the four commands of a run."""
     train_parser = _command(commands, "train", train, "train a network, all stages of its config")
-    train_parser.add_argument(
+    start = train_parser.add_mutually_exclusive_group()
+    start.add_argument(
         "--resume",
         nargs="?",
         const="auto",
         metavar="PREFIX",
         help="continue from the newest checkpoint of the output folder, or from PREFIX",
     )
-    train_parser.add_argument(
+    start.add_argument(
         "--overwrite", action="store_true", help="move a folder that holds another run's checkpoints aside"
     )
     train_parser.add_argument(
@@ -72,7 +73,8 @@ def evaluate(args: argparse.Namespace) -> int:
 
 def infer(args: argparse.Namespace) -> int:
     """``ppcls infer``: answers on standard output; 1 when a picture could not be read."""
-    return 1 if _engine(args, "infer").infer(json_file=args.json, csv_file=args.csv) else 0
+    _engine(args, "infer").infer(json_file=args.json, csv_file=args.csv)
+    return 0
 
 
 def export(args: argparse.Namespace) -> int:

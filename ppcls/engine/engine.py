@@ -22,7 +22,7 @@ from ppcls.loss import build_loss
 from ppcls.metric import build_metrics
 from ppcls.registry import POSTPROCESSES
 from ppcls.utils import compat, dist, logger
-from ppcls.utils.errors import ConfigError
+from ppcls.utils.errors import ConfigError, PpclsError
 from ppcls.utils.files import output_errors
 from ppcls.utils.save_load import find_prefix, load_into, read_weights
 from ppcls.utils.seed import Stream, derive, draw_seed
@@ -80,11 +80,11 @@ class Engine:
         where = {"rank": dist.rank(), "world": dist.world_size()}
         return build_loader(config, split=split, class_num=class_num, seed=self.seed, **where)
 
-    def infer(self, json_file: Path | None = None, csv_file: Path | None = None) -> int:
+    def infer(self, json_file: Path | None = None, csv_file: Path | None = None) -> None:
         """Print a Python list of answers a batch on standard output.
 
-        Returns:
-            How many pictures could not be read; each is named in the log.
+        Raises:
+            PpclsError: ``partial``: some pictures could not be read; each is named in the log, the others are answered.
         """
         config = self.config.Infer
         pipeline = Pipeline.for_inference(config.transforms)
@@ -99,16 +99,15 @@ class Engine:
                 _LOG.error("not answered: %s", problem)
             answers += batch.answers
             unreadable += len(batch.unreadable)
-        if unreadable:
-            _LOG.error("%d of %d pictures could not be read", unreadable, len(images))
         if config.save_dir:
-            Path(config.save_dir).mkdir(parents=True, exist_ok=True)
             json_file = json_file or Path(config.save_dir) / "answers.json"
         if json_file:
             write_json(answers, json_file)
         if csv_file:
             write_csv(answers, csv_file)
-        return unreadable
+        if unreadable:
+            counts = f"{unreadable} of {len(images)} pictures could not be read"
+            raise PpclsError(f"{counts}; they are named above, the others are answered", "partial")
 
     def export(self, onnx: bool = False) -> list[Path]:
         """Write ``inference.*`` into ``Global.save_inference_dir`` and print the files."""

@@ -1,6 +1,7 @@
 """Image files -> answers."""
 
 import csv
+import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 
 from ppcls.data.preprocess import Pipeline
 from ppcls.utils.errors import ConfigError, DataError
+from ppcls.utils.files import write_whole
 from ppcls.utils.seed import Stream, generator
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
@@ -54,6 +56,8 @@ def predict(
 
     Args:
         forward: float32 ``[N, C, H, W]`` -> probabilities ``[N, class_num]``.
+    Raises:
+        DataError: ``bad-batch``: the transforms leave the pictures of a batch in different sizes.
     """
     for start in range(0, len(images), batch_size):
         names, arrays, unreadable = [], [], []
@@ -63,24 +67,26 @@ def predict(
                 names.append(image)
             except DataError as error:
                 unreadable.append(str(error))
+        _require_one_size(names, arrays)
         answers = post_process(forward(np.stack(arrays)), names) if arrays else []
         yield Predictions(answers, unreadable)
 
 
 def write_json(answers: Sequence[Answer], path: Path) -> None:
     """All answers as one JSON list."""
-    path.write_text(json.dumps(answers, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    write_whole(path, (json.dumps(answers, ensure_ascii=False, indent=1) + "\n").encode())
 
 
 def write_csv(answers: Sequence[Answer], path: Path) -> None:
     """One row an answer and rank: ``file_name,rank,class_id,score,label_name``."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["file_name", "rank", "class_id", "score", "label_name"])
-        for answer in answers:
-            labels = answer["label_names"] or [""] * len(answer["class_ids"])
-            for rank, row in enumerate(zip(answer["class_ids"], answer["scores"], labels, strict=True), start=1):
-                writer.writerow([answer["file_name"], rank, *row])
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(["file_name", "rank", "class_id", "score", "label_name"])
+    for answer in answers:
+        labels = answer["label_names"] or [""] * len(answer["class_ids"])
+        for rank, row in enumerate(zip(answer["class_ids"], answer["scores"], labels, strict=True), start=1):
+            writer.writerow([answer["file_name"], rank, *row])
+    write_whole(path, text.getvalue().encode())
 
 
 def _prepare(image: str, pipeline: Pipeline) -> np.ndarray:
@@ -97,10 +103,25 @@ def _prepare(image: str, pipeline: Pipeline) -> np.ndarray:
         raise DataError(f"{image}: {error}") from error
 
 
+def _require_one_size(names: Sequence[str], arrays: Sequence[np.ndarray]) -> None:
+    for name, array in zip(names, arrays, strict=True):
+        if array.shape != arrays[0].shape:
+            raise DataError(
+                f"pictures of one batch differ: {names[0]} is {list(arrays[0].shape)}, {name} is {list(array.shape)}; "
+                "let Infer.transforms resize or crop to one size, or set Infer.batch_size to 1",
+                "bad-batch",
+            )
+
+
 def _read_list(path: Path) -> list[str]:
     if not path.is_file():
         raise ConfigError(f"Infer.infer_list: {path} is not a file; expected one picture path a line")
-    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        message = f"Infer.infer_list: {path} is not UTF-8 text; expected one picture path a line"
+        raise DataError(f"{message} (for a picture itself: Infer.infer_imgs)", "data-list") from error
+    return [line.strip() for line in lines if line.strip()]
 
 
 def _find_below(path: Path) -> list[str]:
