@@ -57,7 +57,7 @@ def evaluate(forward: Callable[[Tensor], Tensor], judge: Judge, epoch: int) -> d
             means = losses.read() | judge.metrics.local()
             logger.info(lines.eval_line(f"{place}[Iter: {number}/{len(judge.loader)}]", means, clock.read()))
         waiting_since = time.perf_counter()
-    _require_finite(finite)
+    _require_finite(finite, epoch)
     names = judge.loss.keys() if judge.loss is not None else []
     return _mean_over_ranks(losses, names) | judge.metrics.compute()
 
@@ -93,13 +93,17 @@ def _add_loss(losses: Means, loss: nn.Layer, logits: Tensor, batch: Batch) -> No
         losses.add(loss(logits.astype("float64"), labels), len(labels))
 
 
-def _require_finite(flags: list[Tensor]) -> None:
+def _require_finite(flags: list[Tensor], epoch: int) -> None:
     bad = next((number for number, flag in enumerate(flags) if not bool(flag)), None)
     bad_rank = int(dist.all_max([-1 if bad is None else dist.rank()])[0])
-    if bad is not None:
-        raise NonFiniteError(f"evaluation batch {bad}: logits are not finite; the weights are broken")
-    if bad_rank >= 0:
-        raise NonFiniteError(f"evaluation on rank {bad_rank}: logits are not finite; the weights are broken")
+    if bad is None and bad_rank < 0:
+        return
+    when = f"evaluation after epoch {epoch}" if epoch else "evaluation"
+    place = f"rank {bad_rank}" if bad is None else f"batch {bad}"
+    raise NonFiniteError(
+        f"{when}, {place}: logits are not finite; the weights or the running statistics are broken, "
+        "lower the learning rate or take other weights"
+    )
 
 
 def _mean_over_ranks(losses: Means, names: list[str]) -> dict[str, float]:

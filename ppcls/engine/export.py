@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import math
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -59,14 +60,26 @@ def export(network: nn.Layer, plan: ExportPlan) -> list[Path]:
     aside = plan.folder / f".tmp-{_STEM}-{os.getpid()}"
     try:
         aside.mkdir(parents=True)
+        _require_space(network, aside, files=1 + plan.onnx)
         _write_program(network, plan, aside)
         files = sorted(path for path in aside.iterdir() if path.is_file())
         manifest = _write_manifest(files, plan, aside)
         return [path.replace(plan.folder / path.name) for path in [*files, manifest]]
     except OSError as error:
-        raise PpclsError(f"cannot write {error.filename or plan.folder}: {error.strerror}", "output") from error
+        place = error.filename or plan.folder
+        raise PpclsError(f"cannot write {place}: {error.strerror}; choose another folder", "output") from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _require_space(network: nn.Layer, folder: Path, files: int) -> None:
+    """Paddle writes what fits and says nothing, so look first; with a margin for the program itself."""
+    needed = int(1.2 * files * sum(math.prod(tensor.shape) * 4 for tensor in network.state_dict().values())) + (1 << 20)
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise PpclsError(
+            f"cannot write {folder.parent}: it needs {needed} bytes and {free} are free; free some space", "disk-full"
+        )
 
 
 def _write_program(network: nn.Layer, plan: ExportPlan, aside: Path) -> None:

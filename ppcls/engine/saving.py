@@ -1,7 +1,7 @@
 """TrainState <-> checkpoint."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -104,9 +104,22 @@ def _restore_optimizer(state: TrainState, payload: Payload) -> None:
             kind = key.removeprefix(f"{before}_")
             renamed[f"{now[name]}_{kind}"] = paddle.to_tensor(stored.pop(key))
             accumulators.setdefault(kind, set()).add(name)
+    _require_known(state, accumulators)
     _require_whole(state, accumulators)
     if renamed:
         state.optimizer.set_state_dict(renamed)
+
+
+def _require_known(state: TrainState, kinds: Iterable[str]) -> None:
+    """No accumulator is of another kind than this optimizer keeps: it would be dropped in silence."""
+    name = type(state.optimizer).__name__
+    known = tuple(compat.accumulator_kinds(state.optimizer))
+    foreign = sorted(kind for kind in kinds if not kind.rpartition("_")[0].endswith(known))
+    if foreign:
+        raise WeightsError(
+            f"the checkpoint's optimizer state holds {foreign[0]}, which {name} does not have: another optimizer wrote "
+            "it; continue with that one, or begin with its weights by Global.pretrained_model"
+        )
 
 
 def _require_whole(state: TrainState, accumulators: dict[str, set[str]]) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import shutil
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ from ppcls.config import Run, Stage, resolved_yaml
 from ppcls.engine.training import Training, announce, prepare_folder
 from ppcls.utils import compat, dist, launcher, logger
 from ppcls.utils.checkpoint import CheckpointStore, Unit
-from ppcls.utils.errors import ConfigError
+from ppcls.utils.errors import ConfigError, PpclsError
+from ppcls.utils.files import output_errors
 from ppcls.utils.save_load import find_prefix
 
 _LOG = logging.getLogger("ppcls")
@@ -64,11 +66,24 @@ def _rehearse(stage: Stage) -> int:
 
 def _train_stage(stage: Stage, previous: Stage | None, options: TrainOptions) -> int:
     store = CheckpointStore(stage.folder)
+    is_new = dist.is_main() and not stage.folder.exists()
     with ExitStack() as opened:
         opened.callback(logger.close_files)
-        # Rank 0 alone looks at the folder: what another saw there would depend on when, and on which machine.
-        unit = dist.from_main(lambda: _open(stage, store, options, opened))
-        return _train_from(unit, stage, previous, store)
+        try:
+            # Rank 0 alone looks at the folder: what another saw there would depend on when, and on which machine.
+            unit = dist.from_main(lambda: _open(stage, store, options, opened))
+            return _train_from(unit, stage, previous, store)
+        except PpclsError as error:
+            if error.slug != "locked":
+                _note(error, store, is_new)
+            raise
+
+
+def _note(error: PpclsError, store: CheckpointStore, is_new: bool) -> None:
+    """Let the log end in the error; a mistake of configuration leaves no new folder behind."""
+    logger.note_in_files(f"error[{error.slug}]: {error}")
+    if is_new and isinstance(error, ConfigError) and not store.folder.exists():
+        shutil.rmtree(store.run_folder, ignore_errors=True)
 
 
 def _open(stage: Stage, store: CheckpointStore, options: TrainOptions, opened: ExitStack) -> Unit | None:
@@ -133,5 +148,6 @@ def _move_aside(store: CheckpointStore) -> None:
     folder = store.run_folder
     if store.units():
         target = folder.with_name(f"{folder.name}.old-{time.strftime('%Y%m%d-%H%M%S')}")
-        folder.rename(target)
+        with store.lock(), output_errors(target):  # never from under a run that is still writing
+            folder.rename(target)
         _LOG.info("moved the earlier run to %s", target)

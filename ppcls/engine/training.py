@@ -12,6 +12,7 @@ from ppcls.data import Loader
 from ppcls.engine.engine import Engine
 from ppcls.engine.evaluate import Judge, judge_all
 from ppcls.engine.hooks import Outputs, default_hooks
+from ppcls.engine.hooks.nan_guard import NanGuard
 from ppcls.engine.plan import Plan
 from ppcls.engine.records import Records
 from ppcls.engine.saving import Keeper, restore
@@ -71,11 +72,14 @@ class Training:
     def rehearse(self) -> None:
         """Two updates and one evaluation batch; writes nothing."""
         self.state.model.train()
+        guard = NanGuard(self.plan, self.loader.where)
         batches = self.loader.batches(0)
-        for _ in range(min(2, len(self.loader) // self.plan.update_freq)):
-            output = train_step(self.state, [next(batches) for _ in range(self.plan.update_freq)])
+        for _ in range(min(2, self.state.epoch_updates)):
+            output = train_step(self.state, list(islice(batches, self.plan.update_freq)))
             parts = ", ".join(f"{name}: {float(value):.5f}" for name, value in output.losses.items())
             _LOG.info("[dry run] update %d: lr: %.5f, %s", self.state.step, output.lr, parts)
+            guard.step_end(self.state, output)
+            guard.check()
         batches.close()
         if self.judge is not None:
             self.engine.network.eval()
@@ -127,6 +131,7 @@ def prepare_folder(stage: Stage) -> None:
     """Make the run's folder, and let the log go there too; for rank 0."""
     with output_errors(stage.folder):
         stage.folder.mkdir(parents=True, exist_ok=True)
+    with output_errors(stage.folder / "train.log"):
         logger.add_file(stage.folder / "train.log")
 
 

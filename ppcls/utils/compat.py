@@ -58,6 +58,12 @@ def device_memory_mb() -> dict[str, float]:
     }
 
 
+def accumulator_kinds(optimizer: paddle.optimizer.Optimizer) -> set[str]:
+    """What an optimizer keeps for each parameter, such as ``velocity``; Paddle itself says it only after a step."""
+    names = [name for name in dir(type(optimizer)) if name.endswith("_acc_str")]
+    return {getattr(type(optimizer), name) for name in names}
+
+
 def program_file(folder: Path, stem: str) -> Path:
     """The exported program: ``<stem>.json`` of Paddle 3, or ``<stem>.pdmodel`` of Paddle 2.
 

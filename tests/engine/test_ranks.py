@@ -148,7 +148,8 @@ def test_a_signal_to_one_rank_stops_all_and_the_run_goes_on_from_there(two: dict
 def test_a_number_that_is_not_finite_on_one_rank_stops_the_others_too(two: dict) -> None:
     assert two["messages"] == [
         "the loss of rank 1 is not finite; its log names the pictures",
-        "evaluation on rank 1: logits are not finite; the weights are broken",
+        "evaluation after epoch 1, rank 1: logits are not finite; the weights or the running statistics are broken, "
+        "lower the learning rate or take other weights",
     ]
 
 

@@ -73,5 +73,5 @@ class NanGuard(Hook):
         more = f" and {len(indices) - 8} more" if len(indices) > 8 else ""
         return (
             f"the loss is not finite: {losses}; step {entry.step}, epoch {entry.epoch}, lr {entry.lr:.8g}, "
-            f"batch of {shown}{more}; the last good checkpoint stands; lower the learning rate or look at these"
+            f"batch of {shown}{more}; checkpoints of earlier steps stand; lower the learning rate or look at these"
         )
