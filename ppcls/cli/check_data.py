@@ -38,6 +38,8 @@ def check_data(args: Namespace) -> int:
 
     if bool(args.config) == bool(args.list):
         raise ConfigError("give either a list file, with --image-root, or -c with a config", "usage")
+    if args.workers < 1:
+        raise ConfigError(f"--workers is at least 1; got {args.workers}", "usage")
     lists = _lists_of_config(args) if args.config else [_list_by_itself(args.list, args.image_root)]
     if (args.sha256 or args.compare) and len({pictures.root for pictures in lists}) > 1:
         raise ConfigError("the lists have different image roots; compare checksums one list at a time", "usage")

@@ -69,7 +69,9 @@ def _names(pattern: str, *, octave_only: bool) -> list[str]:
     glob = pattern.lower() if any(letter in pattern for letter in "*?[") else f"*{pattern.lower()}*"
     named = [name for name in known if fnmatch.fnmatchcase(name.lower(), glob)]
     if not named:
-        raise ConfigError(f"no model matches {pattern!r}{did_you_mean(pattern, known)}", "usage")
+        raise ConfigError(
+            f"no model matches {pattern!r}{did_you_mean(pattern, known)}; ppcls models prints all", "usage"
+        )
     chosen = [name for name in named if not octave_only or "alpha" in BACKBONES.parameters(name)]
     if not chosen:
         raise ConfigError(f"--alpha is for octave networks; {', '.join(named)} has none", "usage")

@@ -149,6 +149,8 @@ def _loader(reader: Reader, value: Any, split: str) -> schema.LoaderConfig | Non
 
 def _dataset(reader: Reader, value: Any, key: str, split: str) -> schema.DatasetConfig | None:
     own, rest = reader.own(schema.DatasetConfig, reader.mapping(value, key), key, "dataset")
+    if not own.get("transform_ops"):
+        reader.demand(f"{key}.transform_ops", "missing; for example [{DecodeImage: {}}, ..., {NormalizeImage: {}}]")
     lists = {
         "transform_ops": reader.components(own.pop("transform_ops", None), f"{key}.transform_ops", "OPS"),
         "batch_transform_ops": reader.components(

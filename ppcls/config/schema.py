@@ -94,6 +94,9 @@ class GlobalConfig:
         """Bad values, as (key, what is wrong)."""
         if not re.fullmatch(r"cpu|gpu|gpu:\d+|auto", self.device):
             yield "device", f"expected cpu, gpu, gpu:N or auto; got {self.device!r}, which is not supported here"
+        if self.image_shape[0] != 3:
+            shape = list(self.image_shape)
+            yield "image_shape", f"expected [3, height, width], the networks take 3 channels; got {shape}"
         if not self.log_ranks or min(self.log_ranks) < 0:
             yield "log_ranks", f"expected ranks from 0 on, as in '0,1'; got {list(self.log_ranks)}"
 

@@ -67,6 +67,10 @@ def find_config(path: str | Path) -> Path:
     for candidate in candidates:
         if candidate.is_file():
             return candidate
+    if candidates[0].is_dir():
+        raise ConfigError(f"{path} is a folder; expected a YAML file")
+    if candidates[0] == candidates[1]:
+        raise ConfigError(f"no such config: {path}")
     raise ConfigError(f"no such config: {candidates[0]}; nor {candidates[1]}")
 
 

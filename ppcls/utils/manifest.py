@@ -120,8 +120,10 @@ def read_verified(prefix: Path, suffix: str, manifest: Manifest | None) -> bytes
             raise
         raise WeightsError(f"{path} is missing; its manifest lists {expected.bytes} bytes", "damaged") from error
     found = FileMark.of(data)
+    advice = "copy it again, or use another checkpoint"
     if expected is not None and found.bytes != expected.bytes:
-        raise WeightsError(f"{path} has {found.bytes} bytes, its manifest says {expected.bytes}", "damaged")
+        raise WeightsError(f"{path} has {found.bytes} bytes, its manifest says {expected.bytes}; {advice}", "damaged")
     if expected is not None and found.sha256 != expected.sha256:
-        raise WeightsError(f"{path} has sha256 {found.sha256}, its manifest says {expected.sha256}", "damaged")
+        hashes = f"sha256 {found.sha256}, its manifest says {expected.sha256}"
+        raise WeightsError(f"{path} has {hashes}; {advice}", "damaged")
     return data

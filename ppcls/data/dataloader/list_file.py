@@ -50,7 +50,8 @@ def read_list(file: str, class_num: int, delimiter: str | None = None, allow_out
     """
     parser = _Parser(class_num, None if delimiter is None else delimiter.encode(), allow_outside_root)
     if not Path(file).is_file():
-        raise ConfigError(f"list file {file} is not there; give its path as cls_label_path")
+        what = "a folder" if Path(file).is_dir() else "not there"
+        raise ConfigError(f"list file {file} is {what}; give its path as cls_label_path")
     try:
         with open(file, "rb") as stream:
             text = stream.read(_CHUNK).removeprefix(_BOM)
@@ -60,10 +61,11 @@ def read_list(file: str, class_num: int, delimiter: str | None = None, allow_out
     except OSError as error:
         raise ConfigError(f"cannot read the list file {file}: {error.strerror}") from error
     if parser.bad:
+        count = f"{parser.bad_count} bad line{'s' if parser.bad_count > 1 else ''}"
         shown = "; ".join(f"{file}:{number} {reason}" for number, reason in parser.bad)
         more = f"; and {parser.bad_count - len(parser.bad)} more" if parser.bad_count > len(parser.bad) else ""
         raise DataError(
-            f"{parser.bad_count} bad lines, expected '<path> <label>' with a label in [0, {class_num}): {shown}{more}",
+            f"{count}, expected '<path> <label>' with a label in [0, {class_num}): {shown}{more}",
             "data-list",
         )
     if not parser.labels:

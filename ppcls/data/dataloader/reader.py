@@ -68,8 +68,10 @@ class Reader:
                     item = self.dataset[candidate]
                     image = self.host(item.data, generator(self.seed, Stream.SAMPLE, epoch, index))
             except DataError as error:
-                if error.slug != "bad-image" or self.on_error == "stop":
+                if error.slug != "bad-image":
                     raise
+                if self.on_error == "stop":
+                    raise DataError(f"{error}; repair it, or take it out of the list") from error
                 bad.append(BadSample(where, str(error).removeprefix(f"{where}: ")))
                 if self.on_error == "count_wrong":
                     return Sample(None, -1, tuple(bad))

@@ -87,4 +87,6 @@ def _find(path: str) -> Path:
     for candidate in candidates:
         if candidate.is_file():
             return candidate
+    if candidates[0] == candidates[1]:
+        raise ValueError(f"class_id_map_file {path} is not there")
     raise ValueError(f"class_id_map_file is neither at {candidates[0].resolve()} nor at {candidates[1]}")

@@ -111,7 +111,8 @@ def _telling_damage(where: str) -> Iterator[None]:
     try:
         yield
     except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
-        message = f"{where}: not a tar archive, damaged or cut short ({error}); fetch it again"
+        reason = str(error).partition("\n")[0].rstrip(":")  # tarfile goes on with a line a compression it tried
+        message = f"{where}: not a tar archive, damaged or cut short ({reason}); fetch it again"
         raise DataError(message, slug="archive") from error
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from ppcls.data.prepare.write import TRAIN_LIST, VAL_LIST, list_line, write_lines
 from ppcls.utils.errors import ConfigError, DataError
+from ppcls.utils.files import output_errors
 
 LABEL_LIST = "digits_label_list.txt"
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -53,7 +54,10 @@ def read_pack(path: Path = PACK) -> Digits:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as pack:
             images, labels, val = pack["images"], pack["labels"], pack["val"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path} is damaged ({error}); restore it: git checkout demo", slug="archive") from error
+        raise DataError(
+            f"{path} is damaged or no pack of digits ({type(error).__name__}); restore it: git checkout demo",
+            slug="archive",
+        ) from error
     held_out = np.zeros(len(labels), bool)
     held_out[val] = True
     return Digits(images, labels, held_out)
@@ -99,6 +103,7 @@ def _write_picture(path: Path, image: np.ndarray) -> bool:
     content = data.tobytes()
     if path.is_file() and path.read_bytes() == content:
         return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
+    with output_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
     return True
