@@ -1,5 +1,6 @@
 """TrainState <-> checkpoint."""
 
+import logging
 import os
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -14,6 +15,8 @@ from ppcls.utils.checkpoint import CheckpointStore, Payload, Unit
 from ppcls.utils.errors import WeightsError
 from ppcls.utils.manifest import UnitInfo
 from ppcls.utils.save_load import Weights, load_into, model_arrays, parameter_names
+
+_LOG = logging.getLogger("ppcls")
 
 
 class Keeper:
@@ -68,6 +71,9 @@ def restore(state: TrainState, unit: Unit, records: Records | None) -> None:
     state.step = int(states.get("step", state.epoch * state.epoch_updates))
     best = states.get("best")
     state.best = Best(**best) if best else None
+    if "step" not in states:
+        lost = "the best metric so far is not known and starts anew"
+        _LOG.warning("%s is not of this project: continuing after epoch %d; %s", unit.prefix, state.epoch, lost)
     if records is not None and "records" in states:
         records.cut_back(states["records"])
 

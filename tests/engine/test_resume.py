@@ -5,6 +5,7 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
+import paddle
 import pytest
 from tiny_run import NAME, STAGES, run, same, train, weights, write_config
 
@@ -147,3 +148,17 @@ def test_two_stages_continue_at_the_right_stage_and_epoch(tmp_path: Path) -> Non
     assert run("train", write_config(broken, STAGES), "Global.checkpoints=auto") == 0
     for stage in ("first", "second"):
         assert same(weights(broken / "out" / NAME / stage / "latest"), weights(expected / stage / "latest"))
+
+
+def test_a_paddleclas_checkpoint_resumes_at_the_next_epoch_and_says_what_is_lost(
+    unbroken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "brought"
+    folder.mkdir()
+    for suffix in (".pdparams", ".pdopt"):
+        (folder / f"epoch_1{suffix}").write_bytes((unbroken / f"epoch_1{suffix}").read_bytes())
+    paddle.save({"metric": 0.5, "epoch": 1}, str(folder / "epoch_1.pdstates"))
+    continued = train(tmp_path, f"Global.checkpoints={folder / 'epoch_1'}")
+    printed = capsys.readouterr().out
+    assert "is not of this project: continuing after epoch 1; the best metric so far is not known" in printed
+    assert same(weights(continued / "latest"), weights(unbroken / "latest"))
