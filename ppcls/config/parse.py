@@ -8,7 +8,6 @@ from ppcls.config import schema
 from ppcls.config.catalogue import Catalogue
 from ppcls.config.check import Problem, unknown_name
 from ppcls.config.reader import Reader, join
-from ppcls.config.refused import not_yet
 from ppcls.config.schema import Component, Config
 from ppcls.config.values import show
 
@@ -177,8 +176,6 @@ def _amp(reader: Reader, value: Any) -> schema.AMPConfig | None:
 
 
 def _ema(reader: Reader, value: Any) -> schema.EMAConfig | None:
-    if reason := not_yet("EMA", value, reader.mode):
-        reader.demand("EMA", reason)
     return None if value is None else reader.section(schema.EMAConfig, value, "EMA")
 
 

@@ -158,7 +158,6 @@ NOT_YET: Mapping[str, Later] = {
     "Arch.input_image_channel": Later(3, ("train", "eval", "infer", "export")),
     "Optimizer.lr.base_batch_size": Later(None),
     "AMP.use_amp": Later(False),
-    "EMA": Later(None),
 }
 
 

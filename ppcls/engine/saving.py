@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import paddle
+from paddle import nn
 
 from ppcls.engine.records import Records
 from ppcls.engine.state import Best, TrainState
@@ -34,7 +35,8 @@ class Keeper:
 
     def save(self, state: TrainState, names: Sequence[str], after_evaluation: bool) -> None:
         """Commit a unit and let ``names`` point at it; all ranks call it, rank 0 writes."""
-        dist.share_statistics(state.network)
+        for model in state.eval_models.values():
+            dist.share_statistics(model)
         if not dist.is_main():
             return
         info = UnitInfo(
@@ -64,6 +66,8 @@ def restore(state: TrainState, unit: Unit, records: Records | None) -> None:
     payload = unit.payload
     weights = Weights(payload.params, unit.prefix.with_suffix(".pdparams"), unit.manifest, payload.parameter_names)
     load_into(state.network, weights, strict=True, allow_head_mismatch=False)
+    if state.average is not None:
+        _restore_average(state.average, unit)
     _restore_optimizer(state, payload)
     states = payload.states
     state.epoch = int(states["epoch"])
@@ -78,6 +82,14 @@ def restore(state: TrainState, unit: Unit, records: Records | None) -> None:
         records.cut_back(states["records"])
 
 
+def _restore_average(average: nn.Layer, unit: Unit) -> None:
+    if unit.payload.ema is None:
+        raise WeightsError(f"{unit.prefix}.pdema is missing: the checkpoint was taken without EMA; go on without it")
+    path = unit.prefix.with_suffix(".pdema")
+    weights = Weights(unit.payload.ema, path, unit.manifest, unit.payload.parameter_names)
+    load_into(average, weights, strict=True, allow_head_mismatch=False)
+
+
 def _payload(state: TrainState, records: Records) -> Payload:
     best = state.best._asdict() if state.best else None
     states = {
@@ -90,7 +102,8 @@ def _payload(state: TrainState, records: Records) -> Payload:
     }
     optimizer = {name: _host(value) for name, value in state.optimizer.state_dict().items()}
     optimizer["LR_Scheduler"] = {"last_epoch": state.step, "last_lr": state.optimizer.get_lr()}
-    return Payload(model_arrays(state.network), optimizer, states, None, parameter_names(state.network))
+    average = model_arrays(state.average) if state.average is not None else None
+    return Payload(model_arrays(state.network), optimizer, states, average, parameter_names(state.network))
 
 
 def _host(value: Any) -> Any:

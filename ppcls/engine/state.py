@@ -55,6 +55,7 @@ class TrainState:
     batch: int = 0
     best: Best | None = None
     stop_signal: int | None = None  # its number
+    average: nn.Layer | None = None  # of the network's weights, where EMA is on
     eval_models: dict[str, nn.Layer] = field(default_factory=dict)  # prefix of the metric's name -> model to judge
     clock: Stopwatch = field(default_factory=Stopwatch)
 

@@ -1,5 +1,6 @@
 """Train one stage: its state, its folder, its checkpoints, its hooks."""
 
+import copy
 import hashlib
 import json
 import logging
@@ -49,6 +50,8 @@ class Training:
         if source:
             dist.from_main(lambda: self.engine.load_weights(source, strict=False))
             dist.share(self.engine.network.state_dict().values())
+        if self.state.average is not None:
+            self.state.average.set_state_dict(self.engine.network.state_dict())
 
     def run(self, store: CheckpointStore, unit: Unit | None) -> TrainState:
         """Train the epochs that are left, writing into the stage's folder.
@@ -98,6 +101,7 @@ class Training:
         optimizer, schedule = build_optimizer(
             self.config.Optimizer, network, epochs=self.plan.epochs, step_each_epoch=updates, scale=1.0
         )
+        average = copy.deepcopy(network) if self.config.EMA is not None else None
         return TrainState(
             network=network,
             model=dist.wrap(network),
@@ -108,7 +112,8 @@ class Training:
             epochs=self.plan.epochs,
             epoch_batches=batches,
             epoch_updates=updates,
-            eval_models={"": network},
+            average=average,
+            eval_models={"": network} | ({"ema_": average} if average is not None else {}),
         )
 
     def _evaluate(self, state: TrainState) -> dict[str, float]:
@@ -124,7 +129,8 @@ class Training:
         return build_metrics(entries, self.config.Arch.class_num) if entries else None
 
     def _eval_names(self) -> list[str]:
-        return self.judge.metrics.names() if self.judge is not None else []
+        names = self.judge.metrics.names() if self.judge is not None else []
+        return [f"{prefix}{name}" for prefix in self.state.eval_models for name in names]
 
 
 def prepare_folder(stage: Stage) -> None:

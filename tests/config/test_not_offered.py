@@ -104,12 +104,11 @@ def test_name_of_paddleclas_says_what_is_offered_instead(override: str, key: str
 
 
 def test_setting_without_effect_yet_is_refused_where_it_would_act(monkeypatch: pytest.MonkeyPatch):
-    later = {"Global.keep_last": Later(3), "EMA": Later(None), "AMP.use_amp": Later(False)}
+    later = {"Global.keep_last": Later(3), "AMP.use_amp": Later(False)}
     monkeypatch.setattr(refused, "NOT_YET", later)
-    on = ("Global.keep_last=5", "EMA.decay=0.9", "AMP={level: O1}")
+    on = ("Global.keep_last=5", "AMP={level: O1}")
     assert problems_of(*on) == {
         "Global.keep_last": "is not available yet; leave it at 3",
-        "EMA": "is not available yet; leave it out",
         "AMP.use_amp": "is not available yet; leave it at False",
     }
     assert problems_of(*on, mode="eval") == {}

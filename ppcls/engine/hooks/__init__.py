@@ -8,6 +8,7 @@ from ppcls.data import Loader
 from ppcls.engine.hooks.bad_pictures import BadPictures
 from ppcls.engine.hooks.checkpoint import Checkpoint
 from ppcls.engine.hooks.curves import Curves
+from ppcls.engine.hooks.ema import Ema
 from ppcls.engine.hooks.hook import Hook
 from ppcls.engine.hooks.log import Log
 from ppcls.engine.hooks.nan_guard import NanGuard
@@ -42,7 +43,8 @@ def default_hooks(
     """
     train_metrics, eval_names = metrics
     main = dist.is_main()
-    hooks: list[Hook] = [
+    hooks: list[Hook] = [Ema(config.EMA.decay)] if config.EMA is not None else []
+    hooks += [
         NanGuard(plan, loader.where),  # first: nothing after a bad step may be printed as if it were good, or saved
         Log(plan, train_metrics, outputs.records if main else None, eval_names, config.Global.print_mem_info),
         Progress() if dist.rank() in config.Global.log_ranks else Hook(),
