@@ -74,7 +74,8 @@ def _schedule(config: Config, samples: int | None, world: int) -> "Schedule":
     update_freq = config.Global.update_freq
     batches = _batches(config, samples or _count_samples(config), world)
     updates = -(-batches // update_freq)
-    return build_schedule(config.Optimizer.lr, epochs=config.Global.epochs, step_each_epoch=updates)
+    scale = config.Optimizer.rate_scale(config.DataLoader.Train.sampler.batch_size * world * update_freq)
+    return build_schedule(config.Optimizer.lr, epochs=config.Global.epochs, step_each_epoch=updates, scale=scale)
 
 
 def _batches(config: Config, samples: int, world: int) -> int:

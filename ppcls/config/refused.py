@@ -156,7 +156,6 @@ NOT_YET: Mapping[str, Later] = {
     "Arch.use_sync_bn": Later(False),
     "Arch.data_format": Later("NCHW", ("train", "eval", "infer", "export")),
     "Arch.input_image_channel": Later(3, ("train", "eval", "infer", "export")),
-    "Optimizer.lr.base_batch_size": Later(None),
     "AMP.use_amp": Later(False),
 }
 

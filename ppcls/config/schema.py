@@ -149,6 +149,10 @@ class OptimizerConfig:
     clip_norm: float | None = setting(None, low=0)  # largest L2 norm of one gradient tensor
     multi_precision: bool | None = None  # float32 master weights; null: where AMP needs them
 
+    def rate_scale(self, global_batch: int) -> float:
+        """What every rate is multiplied by: pictures an update over ``base_batch_size``; 1 where that is not set."""
+        return 1.0 if self.base_batch_size is None else global_batch / self.base_batch_size
+
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetConfig:

@@ -98,8 +98,11 @@ class Training:
         batch_size = self.config.DataLoader.Train.sampler.batch_size
         global_batch = batch_size * dist.world_size() * self.plan.update_freq
         _LOG.info("%d batches and %d updates an epoch, global batch %d", batches, updates, global_batch)
+        scale = self.config.Optimizer.rate_scale(global_batch)
+        if scale != 1.0:
+            _LOG.info("Optimizer.lr.base_batch_size: every rate is multiplied by %g", scale)
         optimizer, schedule = build_optimizer(
-            self.config.Optimizer, network, epochs=self.plan.epochs, step_each_epoch=updates, scale=1.0
+            self.config.Optimizer, network, epochs=self.plan.epochs, step_each_epoch=updates, scale=scale
         )
         average = copy.deepcopy(network) if self.config.EMA is not None else None
         return TrainState(

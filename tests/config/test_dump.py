@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ppcls.config import describe, load_run, refused, resolved_yaml
+from ppcls.config import describe, load_run, resolved_yaml
 from ppcls.config.load import load_text
 
 HERE = Path(__file__).parent
@@ -21,8 +21,7 @@ def test_resolved_yaml_loads_to_the_same_stage(tmp_path: Path, recipe: str, mode
         assert (again.name, again.folder, again.config) == (stage.name, stage.folder, stage.config)
 
 
-def test_base_batch_size_stands_under_lr_and_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(refused, "NOT_YET", {})  # whether the engine follows it is not the question here
+def test_base_batch_size_stands_under_lr_and_comes_back(tmp_path: Path):
     (stage,) = load_run("train1.yaml", ["Optimizer.lr.base_batch_size=2048"]).stages
     assert stage.config.Optimizer.base_batch_size == 2048
     path = tmp_path / "config.yaml"

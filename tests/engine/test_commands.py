@@ -191,6 +191,13 @@ def test_accumulated_batches_make_one_update(tmp_path: Path) -> None:
     assert [event["step"] for event in events if event["event"] == "epoch"] == [2]  # batches of 8, 8, 6: two updates
 
 
+def test_rates_scale_with_the_batch_where_the_config_asks(tmp_path: Path) -> None:
+    folder = train(tmp_path, "Optimizer.lr.base_batch_size=4", "Optimizer.lr.warmup_epoch=0", "Global.epochs=1")
+    events = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert events[0]["lr"] == pytest.approx(0.05 * 8 / 4)
+    assert "every rate is multiplied by 2" in (folder / "train.log").read_text()
+
+
 def test_the_tools_run_from_any_folder(home: Path, tmp_path: Path) -> None:
     done = tool("eval", "-c", str(home / "tiny.yaml"), "-o", best(home), cwd=tmp_path)
     assert (done.returncode, "[Eval][Epoch 0][Avg]" in done.stdout) == (0, True), done.stderr
