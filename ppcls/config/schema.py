@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import MISSING, dataclass, field
 from typing import Any, Literal
 
-Mode = Literal["train", "eval", "infer", "export"]
 ANY = ("train", "eval", "infer", "export")
 
 

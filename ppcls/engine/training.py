@@ -36,6 +36,8 @@ class Training:
 
     def __init__(self, stage: Stage) -> None:
         self.engine = Engine(stage, "train")
+        if stage.config.Global.use_dali:
+            _LOG.warning("Global.use_dali: the project's own reader serves instead")
         self.stage = self.engine.stage
         self.config: Config = self.engine.config
         self.loader: Loader = self.engine.loader("Train")

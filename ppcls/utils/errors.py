@@ -48,10 +48,3 @@ class WorkerError(PpclsError):
 
     code = 6
     default_slug = "worker"
-
-
-class StallError(PpclsError):
-    """Nothing happened for too long."""
-
-    code = 7
-    default_slug = "step-stall"

@@ -198,6 +198,11 @@ def test_rates_scale_with_the_batch_where_the_config_asks(tmp_path: Path) -> Non
     assert "every rate is multiplied by 2" in (folder / "train.log").read_text()
 
 
+def test_asking_for_dali_is_answered_with_one_line(tmp_path: Path) -> None:
+    folder = train(tmp_path, "Global.use_dali=True", "Global.epochs=1")
+    assert (folder / "train.log").read_text().count("the project's own reader serves instead") == 1
+
+
 def test_the_tools_run_from_any_folder(home: Path, tmp_path: Path) -> None:
     done = tool("eval", "-c", str(home / "tiny.yaml"), "-o", best(home), cwd=tmp_path)
     assert (done.returncode, "[Eval][Epoch 0][Avg]" in done.stdout) == (0, True), done.stderr
