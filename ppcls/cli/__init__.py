@@ -23,7 +23,8 @@ def main(argv: Sequence[str]) -> int:
     """Run one command.
 
     Returns:
-        0 done, 1 failed, 2 usage or config, 3 data, 4 weights, 5 not finite, 6 worker, 128 + n stopped by a signal. A problem the user can mend ends with one line on standard error, never a traceback.
+        0 done, 1 failed, 2 usage or config, 3 data, 4 weights, 5 not finite, 6 worker, 128 + n stopped by a signal.
+        A problem the user can mend ends with one line on standard error, never a traceback.
     """
     try:
         args = _parse(argv)
