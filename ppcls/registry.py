@@ -110,7 +110,7 @@ class Registry:
 def _named_parameters(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     """The parameters that can be passed by name, without ``self``, ``*args`` and ``**kwargs``."""
     variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    signature = inspect.signature(target, eval_str=False)
+    signature = inspect.signature(target)
     return {key: value for key, value in signature.parameters.items() if value.kind not in variadic}
 
 

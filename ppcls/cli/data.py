@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ppcls.cli.check_data import add_check_data_arguments, check_data
+from ppcls.config.load import scalar
 from ppcls.utils.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def prepare_folder(args: Namespace) -> int:
     print(f"{len(classes)} classes, {train} pictures for training, {val} for evaluation; label map: {out / LABEL_LIST}")
     print("To train on them, add to the command:")
     keys = training_keys(args.folder, out, len(classes))
-    print(" \\\n".join(f"  -o {shlex.quote(f'{key}={_yaml_word(str(value))}')}" for key, value in keys.items()))
+    print(" \\\n".join(f"  -o {shlex.quote(f'{key}={_yaml_word(value)}')}" for key, value in keys.items()))
     return 0
 
 
@@ -116,6 +117,10 @@ def _print_progress(progress: "Progress") -> None:
     print(f"{progress.done} of {progress.total} classes, {progress.pictures:,} pictures", flush=True)
 
 
-def _yaml_word(value: str) -> str:
-    """The text as a YAML scalar that is this text again."""
-    return value if re.fullmatch(r"[\w/.-][\w/. -]*", value) else json.dumps(value, ensure_ascii=False)
+def _yaml_word(value: str | int | Path) -> str:
+    """A number as it is, a text as a YAML scalar that is this text again: ``2024`` is quoted, ``a/b`` is not."""
+    if isinstance(value, int):
+        return str(value)
+    text = str(value)
+    is_plain = re.fullmatch(r"[\w/.-][\w/. -]*", text) and scalar(text) == text
+    return text if is_plain else json.dumps(text, ensure_ascii=False)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ppcls.config import Run, load_run
 from ppcls.utils import runtime
+from ppcls.utils.errors import ConfigError
 
 if TYPE_CHECKING:
     from ppcls.engine import Engine
@@ -57,6 +58,8 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
 
 def train(args: argparse.Namespace) -> int:
     """``ppcls train``: 0 when every epoch is done."""
+    if args.dry_run and (args.resume or args.overwrite):
+        raise ConfigError("--dry-run starts afresh and writes nothing; leave out --resume and --overwrite", "usage")
     resume = [f"Global.checkpoints={args.resume}"] if args.resume else []
     run, note = _load(args, "train", resume)
     from ppcls.engine.stages import TrainOptions, train_run
@@ -102,10 +105,14 @@ def _engine(args: argparse.Namespace, mode: str) -> "Engine":
     """The engine of the last stage."""
     run, note = _load(args, mode)
     from ppcls.engine import Engine
-    from ppcls.utils import logger
+    from ppcls.utils import dist, logger
 
-    logger.setup(to_stderr=mode == "infer").info(note)
-    return Engine(run.stages[-1], mode)
+    stage = run.stages[-1]
+    if mode != "eval" and dist.world_size() > 1:
+        raise ConfigError(f"{mode} runs in one process; start it without paddle.distributed.launch", "usage")
+    quiet = dist.rank() not in stage.config.Global.log_ranks
+    logger.setup(quiet=quiet, to_stderr=mode == "infer").info(note)
+    return Engine(stage, mode)
 
 
 def tool(command: str) -> None:

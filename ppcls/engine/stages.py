@@ -13,7 +13,7 @@ from paddle.utils import unique_name
 from ppcls.config import Run, Stage, resolved_yaml
 from ppcls.engine.training import Training, announce, prepare_folder
 from ppcls.utils import compat, dist, launcher, logger
-from ppcls.utils.checkpoint import CheckpointStore, Unit
+from ppcls.utils.checkpoint import CheckpointStore, Unit, unit_step
 from ppcls.utils.errors import ConfigError, PpclsError
 from ppcls.utils.files import output_errors
 from ppcls.utils.save_load import find_prefix
@@ -37,6 +37,7 @@ def train_run(run: Run, options: TrainOptions) -> int:
     Returns:
         0 when all epochs of all stages are done, 128 + n when signal n stopped the run after saving.
     """
+    _require_one_place(run)
     launcher.leave_with_launcher()
     logs = dist.rank() in run.stages[0].config.Global.log_ranks
     logger.setup(quiet=not logs).info(options.environment)
@@ -52,6 +53,14 @@ def train_run(run: Run, options: TrainOptions) -> int:
             return code
         previous = stage
     return 0
+
+
+def _require_one_place(run: Run) -> None:
+    """A prefix names the place in one stage; several stages find theirs by themselves."""
+    for stage in run.stages:
+        wanted = stage.config.Global.checkpoints
+        if len(run.stages) > 1 and wanted not in (None, "auto"):
+            raise ConfigError(f"{stage.name}: Global.checkpoints: a run of stages continues by auto; got {wanted!r}")
 
 
 def _rehearse(stage: Stage) -> int:
@@ -133,7 +142,7 @@ def _where_to_continue(stage: Stage, store: CheckpointStore) -> Unit | None:
             _LOG.info("no checkpoint in %s: a fresh start", store.folder)
         return unit
     if wanted:
-        return store.load(Path(find_prefix(wanted, stage.config.Arch.name)))
+        return _named(store, store.load(Path(find_prefix(wanted, stage.config.Arch.name))))
     if store.units():
         raise ConfigError(
             f"{stage.folder} holds the checkpoints of another run; continue it with --resume, "
@@ -141,6 +150,19 @@ def _where_to_continue(stage: Stage, store: CheckpointStore) -> Unit | None:
             "locked",
         )
     return None
+
+
+def _named(store: CheckpointStore, unit: Unit) -> Unit:
+    """The unit, unless this folder went on from there: its later checkpoints would be mixed with the new ones."""
+    step = unit.payload.states.get("step")
+    later = store.units()[-1:]
+    if later and (step is None or unit_step(later[0]) > step):
+        raise ConfigError(
+            f"{store.run_folder} holds checkpoints later than {unit.prefix}; go on from the last with --resume, "
+            "or branch off into another Global.output_dir",
+            "locked",
+        )
+    return unit
 
 
 def _move_aside(store: CheckpointStore) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from itertools import islice
 
 import paddle
@@ -57,16 +57,15 @@ def fit(state: TrainState, loader: Loader, hooks: Sequence[Hook], plan: Plan, ev
     Args:
         evaluate: judges ``state.eval_models``; its first number that is no loss decides which epoch is best.
     """
-    try:
+    with ExitStack() as endings:
+        for hook in reversed(hooks):
+            endings.callback(hook.train_end, state)  # in the hooks' order, each whatever another raised
         for hook in hooks:
             hook.train_begin(state)
         while not state.is_complete and state.stop_signal is None:
             _run_epoch(state, loader, hooks, plan)
             if state.stop_signal is None:
                 _finish_epoch(state, hooks, plan, evaluate)
-    finally:
-        for hook in hooks:
-            hook.train_end(state)
 
 
 def _run_epoch(state: TrainState, loader: Loader, hooks: Sequence[Hook], plan: Plan) -> None:

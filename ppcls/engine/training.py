@@ -64,6 +64,7 @@ class Training:
         folder = self.stage.folder
         records = Records(folder)
         if unit is not None:
+            self._tell_changes(unit)
             restore(self.state, unit, records if dist.is_main() else None)
             _LOG.info("Finish load checkpoints from %s: epoch %d", unit.prefix, self.state.epoch)
         if dist.is_main():
@@ -73,6 +74,14 @@ class Training:
         hooks = default_hooks(self.config, self.plan, Outputs(folder, records, keeper), metrics, self.loader)
         fit(self.state, self.loader, hooks, self.plan, self._evaluate)
         return self.state
+
+    def _tell_changes(self, unit: Unit) -> None:
+        """Warn where a setting that changes numbers differs from what the checkpoint was trained with."""
+        before = unit.manifest.info.config if unit.manifest is not None else {}
+        now = _fingerprint(self.config)
+        changed = sorted(name for name in before | now if before and before.get(name) != now.get(name))
+        if changed:
+            _LOG.warning("%s changed since the checkpoint: this is no longer the run that began", ", ".join(changed))
 
     def rehearse(self) -> None:
         """Two updates and one evaluation batch; writes nothing."""
@@ -100,6 +109,9 @@ class Training:
         batch_size = self.config.DataLoader.Train.sampler.batch_size
         global_batch = batch_size * dist.world_size() * self.plan.update_freq
         _LOG.info("%d batches and %d updates an epoch, global batch %d", batches, updates, global_batch)
+        if batch_size > len(self.loader.dataset):
+            few = (batch_size, len(self.loader.dataset))
+            _LOG.warning("DataLoader.Train.sampler.batch_size %d is more than the %d pictures there are", *few)
         scale = self.config.Optimizer.rate_scale(global_batch)
         if scale != 1.0:
             _LOG.info("Optimizer.lr.base_batch_size: every rate is multiplied by %g", scale)
@@ -170,6 +182,6 @@ def _fingerprint(config: Config) -> dict[str, str]:
     """A hash of every section that changes numbers, for the manifest."""
     values: dict[str, Any] = plain(config)
     values["Global"] = {key: value for key, value in values["Global"].items() if key not in _FREE_KEYS}
-    wanted = ("Global", "Arch", "Loss", "Optimizer", "DataLoader")
+    wanted = ("Global", "Arch", "Loss", "Optimizer", "DataLoader", "EMA")
     texts = {name: json.dumps(values[name], sort_keys=True, default=str) for name in wanted if name in values}
     return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}

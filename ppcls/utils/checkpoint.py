@@ -223,6 +223,11 @@ class CheckpointStore:
         return all(path.is_file() and path.stat().st_size == manifest.files[s].bytes for s, path in files.items())
 
 
+def unit_step(unit: Path) -> int:
+    """The updates done when the unit in this folder was taken."""
+    return _order(unit)[0]
+
+
 def _order(unit: Path) -> tuple[int, int]:
     step, suffix = _UNIT.fullmatch(unit.name).groups()
     return int(step), int(suffix)

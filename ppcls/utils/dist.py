@@ -94,8 +94,8 @@ def share_statistics(model: nn.Layer) -> None:
 
 def require_equal(value: int, what: str) -> None:
     """WorkerError unless all ranks have the same whole number; unequal ones would wait for each other for ever."""
-    total, squares = all_sum([value, value * value])
-    if total != value * world_size() or squares != value * value * world_size():
+    high, negated_low = all_max([value, -value])
+    if high != -negated_low:
         raise WorkerError(
             f"{what} differs between ranks (rank {rank()}: {value}); give all ranks the same data", "rank"
         )

@@ -21,15 +21,17 @@ class _ConsoleHandler(logging.Handler):
 
     def __init__(self, name: str) -> None:
         super().__init__()
-        self._name = name
+        self._stream_name = name
         self.setFormatter(_FORMAT)
 
     def emit(self, record: logging.LogRecord) -> None:
-        stream = getattr(sys, self._name)
+        stream = getattr(sys, self._stream_name)
         if stream is None:
             return  # as after >&-
         try:
-            tqdm.write(self.format(record), file=stream)
+            encoding = getattr(stream, "encoding", None) or "utf-8"
+            text = self.format(record).encode(encoding, "backslashreplace").decode(encoding)
+            tqdm.write(text, file=stream)
             stream.flush()
         except OSError as error:
             if stream is sys.stdout:

@@ -82,3 +82,10 @@ def test_pictures_in_demo_are_held_out_digits_and_a_cat():
         assert any(np.array_equal(image, picture(digit)) for digit in held_out), name
     assert cv2.imread(str(DEMO / "cat.jpg")).shape == (300, 451, 3)
     assert all(word in (DEMO / "README.md").read_text("utf-8") for word in ("CC BY 4.0", "Alpaydin", "CC0"))
+
+
+@pytest.mark.parametrize(("value", "word"), [(2, "2"), ("2024", '"2024"'), ("yes/no", "yes/no"), ("null", '"null"')])
+def test_a_text_that_looks_like_another_value_is_quoted(value: str | int, word: str) -> None:
+    from ppcls.cli.data import _yaml_word
+
+    assert _yaml_word(value) == word

@@ -43,17 +43,19 @@ def default_hooks(
     """
     train_metrics, eval_names = metrics
     main = dist.is_main()
-    hooks: list[Hook] = [Ema(config.EMA.decay)] if config.EMA is not None else []
-    hooks += [
+    hooks: list[Hook] = [
         NanGuard(plan, loader.where),  # first: nothing after a bad step may be printed as if it were good, or saved
         Log(plan, train_metrics, outputs.records if main else None, eval_names, config.Global.print_mem_info),
-        Progress() if dist.rank() in config.Global.log_ranks else Hook(),
     ]
+    if config.EMA is not None:
+        hooks.append(Ema(config.EMA.decay))
+    if dist.rank() in config.Global.log_ranks:
+        hooks.append(Progress())
     if config.Global.use_visualdl and main:
         hooks.append(VisualDL(plan, outputs.folder / "vdl"))
     hooks += [HOOKS.build(component) for component in config.Hooks]
     hooks.append(Checkpoint(plan, outputs.keeper.save))  # after what writes rows: a unit knows their lengths
-    hooks.append(Preemption(plan, outputs.keeper.save))  # last: what it stops is complete
+    hooks.append(Preemption(outputs.keeper.save))  # after the save: what it stops is complete
     if main:
         hooks += [BadPictures(loader.bad, outputs.folder), Curves(outputs.folder)]
     return hooks

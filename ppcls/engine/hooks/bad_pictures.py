@@ -53,4 +53,5 @@ class BadPictures(Hook):
             write_whole(self._path, "".join(lines).encode())
         except PpclsError as error:
             _LOG.warning("%s", error)
-        self._written = len(self._bad)
+        else:
+            self._written = len(self._bad)

@@ -14,7 +14,7 @@ from ppcls.utils.meter import Means
 
 
 class Log(Hook):
-    """Prints running means since the epoch began, on this rank, and records them.
+    """Prints running means since the epoch began or was resumed, on this rank, and records them.
 
     Args:
         metrics: judged on the training batches; None where their labels are mixed.
