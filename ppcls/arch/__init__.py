@@ -5,9 +5,10 @@ from typing import Protocol
 from paddle import nn
 
 from ppcls.arch import backbone
+from ppcls.arch.layers.sync_bn import synchronise
 from ppcls.registry import BACKBONES, Buildable
 
-__all__ = ["ArchLike", "backbone", "build_model"]
+__all__ = ["ArchLike", "backbone", "build_model", "synchronise"]
 
 
 class ArchLike(Protocol):

@@ -153,7 +153,6 @@ NOT_YET: Mapping[str, Later] = {
     "Global.to_static": Later(False),
     "Global.on_nan": Later("stop"),
     "Global.watchdog_s": Later(0.0),
-    "Arch.use_sync_bn": Later(False),
     "Arch.data_format": Later("NCHW", ("train", "eval", "infer", "export")),
     "Arch.input_image_channel": Later(3, ("train", "eval", "infer", "export")),
     "AMP.use_amp": Later(False),

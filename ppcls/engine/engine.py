@@ -8,7 +8,7 @@ import numpy as np
 import paddle
 import paddle.nn.functional as F
 
-from ppcls.arch import build_model
+from ppcls.arch import build_model, synchronise
 from ppcls.config import Config, Stage
 from ppcls.config.dump import plain
 from ppcls.data import Loader, build_loader
@@ -49,6 +49,8 @@ class Engine:
         self.seed: int = self.config.Global.seed
         paddle.seed(derive(self.seed, Stream.INIT))
         self.network = build_model(self.config.Arch)
+        if mode == "train" and self.config.Arch.use_sync_bn and dist.world_size() > 1:
+            self.network = synchronise(self.network)
         if mode != "train":
             self._load_all_weights(mode)
 

@@ -10,24 +10,28 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import conftest  # noqa: F401  the environment of all tests, before paddle
 import numpy as np
 import paddle
-import paddle.nn.functional as F
 import pytest
-import yaml
-from paddle import Tensor, nn
+from paddle import nn
+from rank_training import (
+    CASES,
+    Case,
+    bytes_sent_by_an_update,
+    normalise_unevenly,
+    of_all_ranks,
+    stage_of,
+    train_exactly,
+)
 from test_resume import SignalAt
 from tiny_run import NAME, run, write_config
 
-from ppcls.config import Stage, load_run
 from ppcls.engine.evaluate import judge_model
 from ppcls.engine.hooks.nan_guard import NanGuard
 from ppcls.engine.state import StepOutput
-from ppcls.engine.train import train_step
 from ppcls.engine.training import Training
-from ppcls.registry import BACKBONES, HOOKS
+from ppcls.registry import HOOKS
 from ppcls.utils import dist, launcher
 from ppcls.utils.errors import NonFiniteError
 
-GLOBAL_BATCH = 12
 SIZES = (10, 13, 1)
 INTERRUPTED = "Hooks: [SignalRank: {step: 1, rank: 1}]\n"
 
@@ -40,75 +44,12 @@ class SignalRank(SignalAt):
         super().__init__(step if dist.rank() == rank else -1)
 
 
-@BACKBONES.register
-class NormFree(nn.Layer):
-    """In float64; its gradient is a mean over samples, since nothing in it looks at the batch."""
-
-    def __init__(self, class_num: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2D(3, 8, 3, stride=4)
-        self.fc = nn.Linear(8, class_num)
-        self.to(dtype="float64")
-
-    def forward(self, images: Tensor) -> Tensor:
-        """``[N, 3, H, W]`` -> ``[N, class_num]``."""
-        x = F.sigmoid(self.conv(images.astype("float64")))  # [N, 8, h, w]
-        return self.fc(x.mean([2, 3]))
-
-
-def _stage(folder: Path, net: dict[str, object], *overrides: str) -> Stage:
-    """The tiny run without mixing, each rank's batch its share of the global one."""
-    home = folder / f"rank{dist.rank()}of{dist.world_size()}"
-    home.mkdir(exist_ok=True)
-    path = write_config(home)
-    config = yaml.safe_load(path.read_text())
-    config["Arch"] = {**net, "class_num": 4}
-    train = config["DataLoader"]["Train"]
-    train["dataset"] |= {"samples": 30, "batch_transform_ops": []}
-    train["sampler"]["batch_size"] = GLOBAL_BATCH // dist.world_size()
-    path.write_text(yaml.safe_dump(config))
-    return load_run(path, overrides, "train").stages[0]
-
-
-def train_norm_free(folder: Path, update_freq: int) -> dict[str, object]:
-    """The weights after six or more updates, and the gradients on this rank before its first update's last batch."""
-    share = GLOBAL_BATCH // dist.world_size() // update_freq
-    overrides = (f"Global.update_freq={update_freq}", f"DataLoader.Train.sampler.batch_size={share}")
-    stage = _stage(folder, {"name": "NormFree"}, *overrides)
-    training = Training(stage)
-    state = training.state
-    state.model.train()
-    early: list[np.ndarray] = []
-    score = state.loss
-
-    def watched(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        gradient = state.network.fc.bias.grad
-        if gradient is not None and not early:
-            early.append(gradient.numpy().copy())
-        return score(logits, labels)
-
-    state.loss = watched
-    while state.epoch < 2:
-        batches = list(training.loader.batches(state.epoch))
-        for start in range(0, len(batches), update_freq):
-            train_step(state, batches[start : start + update_freq])
-        state.epoch += 1
-    end = {name: value.numpy().tolist() for name, value in state.network.state_dict().items()}
-    return {"weights": end, "updates": state.step, "early": _of_all_ranks(early[0]) if early else None}
-
-
-def _of_all_ranks(values: np.ndarray) -> list[list[float]]:
-    rows = np.zeros([dist.world_size(), values.size])
-    rows[dist.rank()] = values.ravel()
-    return np.reshape(dist.all_sum(rows.ravel()), rows.shape).tolist()
-
-
 def evaluate_sizes(folder: Path) -> dict[str, dict[str, float]]:
     """What an evaluation of 10, 13 and 1 samples gives with weights that the seed alone decides."""
     results = {}
     for size in SIZES:
         network = {"name": NAME, "scale": 0.125, "alpha": 0.5}
-        training = Training(_stage(folder, network, f"DataLoader.Eval.dataset.samples={size}"))
+        training = Training(stage_of(folder, Case(network), f"DataLoader.Eval.dataset.samples={size}"))
         for tensor in training.state.network.parameters():
             tensor.set_value(tensor * 3.0 if tensor.ndim == 4 else tensor)  # logits that tell the samples apart
         results[str(size)] = judge_model(training.state.network, training.judge, epoch=1)
@@ -120,13 +61,13 @@ def share_what_differs() -> list[list[float]]:
     norm = nn.BatchNorm2D(2)
     norm._mean.set_value(paddle.full([2], float(dist.rank() + 1)))
     dist.share_statistics(nn.Sequential(norm))
-    return _of_all_ranks(norm._mean.numpy())
+    return of_all_ranks(norm._mean.numpy())
 
 
 def stop_for_the_last_rank(folder: Path) -> list[str]:
     """What rank 0 says when the last rank alone has a bad loss, and then bad logits."""
     bad = dist.rank() == dist.world_size() - 1
-    training = Training(_stage(folder, {"name": "NormFree"}))
+    training = Training(stage_of(folder, CASES["plain"]))
     guard = NanGuard(training.plan, str)
     training.state.batch = training.state.epoch_batches
     losses = {"loss": paddle.to_tensor(float("nan") if bad else 1.0)}
@@ -154,15 +95,15 @@ def interrupt_and_go_on(folder: Path) -> dict[str, object]:
         resume = ("Global.checkpoints=auto",) if home is broken else ()
         codes.append(run("train", home / "tiny.yaml", *calm, *resume))
     codes.append(run("train", whole / "tiny.yaml", *calm))  # refused: the folder holds a run
-    return {"codes": _of_all_ranks(np.array(codes))}
+    return {"codes": of_all_ranks(np.array(codes))}
 
 
 def findings(folder: Path) -> dict[str, object]:
     """Everything that one rank and many can be compared by."""
     return {
         "evaluation": evaluate_sizes(folder),
-        "plain": train_norm_free(folder, 1),
-        "accumulated": train_norm_free(folder, 2),
+        **{name: train_exactly(folder, case) for name, case in CASES.items()},
+        "uneven": normalise_unevenly(),
         "statistics": share_what_differs(),
     }
 
@@ -174,6 +115,7 @@ def main(folder: Path) -> None:
     found = findings(folder)
     if dist.world_size() == 2:
         found |= interrupt_and_go_on(folder) | {"messages": stop_for_the_last_rank(folder)}
+        found["sent"] = [bytes_sent_by_an_update(folder, update_freq) for update_freq in (1, 3)]
     if dist.is_main():
         (folder / f"ranks{dist.world_size()}.json").write_text(json.dumps(found))
 

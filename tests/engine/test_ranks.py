@@ -18,6 +18,7 @@ from tiny_run import NAME, ROOT, run, same, weights, write_config
 from ppcls.cli import main
 
 TIME_LIMIT_S = 120
+NORMS = ("stem.1._mean", "stem.1._variance")
 
 
 class Launched(NamedTuple):
@@ -99,7 +100,10 @@ def _digits_config(folder: Path) -> dict[str, object]:
         config["DataLoader"][split]["dataset"] = {"name": "ImageNetDataset", **files, "transform_ops": ops, **mixing}
     config["Arch"]["class_num"] = 10
     config["Optimizer"]["lr"]["learning_rate"] = 0.02
-    config["Stages"] = [{"name": "first"}, {"name": "second", "Optimizer": {"lr": {"warmup_epoch": 0}}}]
+    config["Stages"] = [
+        {"name": "first"},
+        {"name": "second", "Arch": {"use_sync_bn": True}, "Optimizer": {"lr": {"warmup_epoch": 0}}},
+    ]
     return config
 
 
@@ -112,24 +116,62 @@ def test_evaluation_gives_the_same_numbers_on_one_two_and_three_ranks(
     assert three["evaluation"][size] == one["evaluation"][size]
 
 
-@pytest.mark.parametrize("kind", ["plain", "accumulated"])
 @pytest.mark.parametrize("ranks", ["two", "three"])
+@pytest.mark.parametrize(
+    ("kind", "alone"),
+    [
+        ("plain", "plain"),
+        ("accumulated", "plain"),
+        ("synchronised", "synchronised"),
+        ("synchronised accumulated", "synchronised accumulated"),
+        ("frozen", "frozen"),
+        ("local on equal data", "local on equal data"),
+    ],
+)
 def test_ranks_with_a_share_of_the_batch_compute_what_one_rank_computes_with_all_of_it(
-    one: dict, kind: str, ranks: str, request: pytest.FixtureRequest
+    one: dict, kind: str, alone: str, ranks: str, request: pytest.FixtureRequest
 ) -> None:
-    expected, got = one["plain"], request.getfixturevalue(ranks)[kind]
+    expected, got = one[alone], request.getfixturevalue(ranks)[kind]
     assert got["updates"] == expected["updates"] == 6
+    assert list(got["weights"]) == list(expected["weights"])
     for name, value in expected["weights"].items():
         np.testing.assert_allclose(got["weights"][name], value, rtol=0, atol=1e-9, err_msg=name)
 
 
+@pytest.mark.parametrize("ranks", ["two", "three"])
+def test_local_batch_norm_differs_by_its_statistics(one: dict, ranks: str, request: pytest.FixtureRequest) -> None:
+    got = request.getfixturevalue(ranks)
+    weights_apart, statistics_apart = got["local"]["spread"]
+    assert (weights_apart, statistics_apart > 1e-3) == (0.0, True)
+    far = [np.abs(np.subtract(got["local"]["weights"][name], one["local"]["weights"][name])).max() for name in NORMS]
+    assert min(far) > 1e-6
+    assert got["synchronised"]["spread"] == [0.0, 0.0]
+
+
 def test_training_changed_what_is_compared(one: dict) -> None:
     assert np.ptp(one["plain"]["weights"]["fc.bias"]) > 1e-3
+    assert np.ptp(one["synchronised"]["weights"][NORMS[0]]) > 1e-3
+    assert one["frozen"]["weights"][NORMS[0]] == [0.0] * len(one["frozen"]["weights"][NORMS[0]])
+
+
+@pytest.mark.parametrize("ranks", ["two", "three"])
+def test_statistics_over_ranks_count_every_sample_once(ranks: str, request: pytest.FixtureRequest) -> None:
+    differences = request.getfixturevalue(ranks)["uneven"]
+    assert set(differences) == {"y", "dx", "mean", "variance", "weight", "bias"}
+    assert max(differences.values()) < 1e-12
 
 
 def test_accumulated_gradients_stay_on_their_rank_until_the_last_batch(two: dict) -> None:
-    first, second = np.array(two["accumulated"]["early"])
-    assert np.abs(first - second).max() > 1e-3
+    for kind in ("accumulated", "synchronised accumulated"):
+        first, second = np.array(two[kind]["early"])
+        assert np.abs(first - second).max() > 1e-3
+
+
+def test_an_update_of_three_batches_sends_as_many_bytes_as_an_update_of_one(one: dict, two: dict) -> None:
+    at_once, accumulated = two["sent"]
+    gradients = 8 * sum(np.size(value) for name, value in one["frozen"]["weights"].items() if "._" not in name)
+    assert at_once >= gradients > 0
+    assert accumulated == at_once
 
 
 def test_running_statistics_of_rank_0_reach_all(three: dict) -> None:
