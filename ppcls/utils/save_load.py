@@ -1,23 +1,34 @@
 """Weights from wherever a user says, into a model that they must fit."""
 
 import logging
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ppcls import __version__
 from ppcls.utils.download import fetch, is_url
 from ppcls.utils.errors import ConfigError, WeightsError
 from ppcls.utils.files import write_whole
 from ppcls.utils.manifest import Manifest, read_manifest, read_verified
 from ppcls.utils.suggest import did_you_mean
-from ppcls.utils.weights import dump_pdparams, dump_safetensors, first_non_finite, parse_weights
+from ppcls.utils.weights import (
+    Tensors,
+    dump_pdparams,
+    dump_safetensors,
+    first_non_finite,
+    parse_stored,
+    parse_weights,
+)
 
 if TYPE_CHECKING:
     from paddle import Tensor, nn
 
 _LOG = logging.getLogger("ppcls")
+_LARGEST = {kind: float(np.finfo(kind).max) for kind in ("float16", "float32")}
+SUFFIXES = (".pdparams", ".pdema", ".safetensors")
 
 
 class Weights(NamedTuple):
@@ -62,6 +73,11 @@ def read_weights(source: str) -> Weights:
     return _read_file(_find_file(source))
 
 
+def read_stored(source: str) -> Weights:
+    """As ``read_weights`` for what is on the disk, but bfloat16 comes as its bits in uint16: nothing is converted."""
+    return _read_file(_find_file(source), parse_stored)
+
+
 def find_prefix(path: str, arch_name: str) -> str:
     """``path``, or its other home: ``output/latest`` may lie in ``output/<arch_name>/latest``, and the other way round.
 
@@ -92,12 +108,16 @@ def load_into(
     """
     report = compare(model, weights.arrays, allow_head_mismatch=allow_head_mismatch)
     if report.mismatched or not report.loaded or (strict and (report.missing or report.unexpected)):
-        raise WeightsError(_table(report, weights.path, len(model.state_dict())))
+        raise WeightsError(_table(report, weights, len(model.state_dict())))
     bad = first_non_finite(weights.arrays) if check_finite else None
     if bad is not None:
         raise WeightsError(f"{weights.path}: {bad} holds NaN or infinity; use other weights", "non-finite-weights")
-    _assign(model.state_dict(), weights.arrays, report.loaded)
+    state = model.state_dict()
+    converted = _convertible(state, weights, report.loaded)
+    _assign(state, weights.arrays, report.loaded)
     _tell(report, weights.path)
+    for (found, wanted), count in converted.items():
+        _LOG.info("converted %d of them from %s to %s", count, found, wanted)
     return report
 
 
@@ -130,23 +150,24 @@ def parameter_names(model: "nn.Layer") -> dict[str, str]:
 
 
 def write_weights(path: Path, arrays: Mapping[str, np.ndarray], names: Mapping[str, str] | None = None) -> None:
-    """Write a ``.pdparams`` or ``.safetensors`` file, whole or not at all.
+    """Write a ``.pdparams``, ``.pdema`` or ``.safetensors`` file, whole or not at all; uint16 holds bfloat16.
 
     Raises:
         ConfigError: another suffix.
+        WeightsError: numbers of a kind that the format has not.
         PpclsError: the system refused (disk-full, output).
     """
-    if path.suffix not in (".pdparams", ".safetensors"):
-        raise ConfigError(f"{path}: weights are written as .pdparams or .safetensors")
-    write_whole(path, dump_pdparams(arrays, names or {}) if path.suffix == ".pdparams" else dump_safetensors(arrays))
+    if path.suffix not in SUFFIXES:
+        raise ConfigError(f"{path}: weights are written as {', '.join(SUFFIXES)}", "usage")
+    write_whole(path, dump_safetensors(arrays) if path.suffix == ".safetensors" else dump_pdparams(arrays, names or {}))
 
 
-def _read_file(path: Path) -> Weights:
+def _read_file(path: Path, parse: Callable[[bytes, str], Tensors] = parse_weights) -> Weights:
     prefix = path.with_name(path.name.removesuffix(path.suffix))
     manifest = read_manifest(prefix)
     if manifest is not None and path.suffix not in manifest.files:
         manifest = None
-    tensors = parse_weights(read_verified(prefix, path.suffix, manifest), str(path))
+    tensors = parse(read_verified(prefix, path.suffix, manifest), str(path))
     if manifest is None and Path(f"{prefix}.pdema").exists() and path.suffix == ".pdparams":
         _LOG.info("%s has no manifest: PaddleClas 2.6 keeps averaged weights in .pdparams, raw ones in .pdema", prefix)
     return Weights(tensors.arrays, path, manifest, tensors.parameter_names)
@@ -221,6 +242,20 @@ def _is_head(model: "nn.Layer", misfits: list[str], arrays: Mapping[str, np.ndar
     return len(sizes) == 1
 
 
+def _convertible(state: Mapping[str, "Tensor"], weights: Weights, names: list[str]) -> Counter[tuple[str, str]]:
+    """How many floats of each kind become another; WeightsError if a value is too large for the model's kind."""
+    changes = {name: (str(weights.arrays[name].dtype), _dtype(state[name])) for name in names}
+    changes = {name: kinds for name, kinds in changes.items() if kinds[0] != kinds[1]}
+    for name, (found, wanted) in changes.items():
+        largest = float(np.abs(weights.arrays[name]).max(initial=0))
+        if wanted in _LARGEST and _LARGEST[wanted] < largest < np.inf:
+            raise WeightsError(
+                f"{weights.path}: {name} holds {largest:.3g} as {found}, too large for {wanted}; use other weights",
+                "non-finite-weights",
+            )
+    return Counter(changes.values())
+
+
 def _assign(state: Mapping[str, "Tensor"], arrays: Mapping[str, np.ndarray], names: list[str]) -> None:
     import paddle
 
@@ -245,9 +280,12 @@ def _first(names: list[str], count: int = 5) -> str:
     return ", ".join(names[:count]) + more
 
 
-def _table(report: LoadReport, path: Path, total: int) -> str:
+def _table(report: LoadReport, weights: Weights, total: int) -> str:
     misfits = [f"{m.name} ({m.found} in the file, {m.expected} in the model)" for m in report.mismatched]
     rows = {"missing": report.missing, "unexpected": report.unexpected, "misshapen": misfits}
     lines = [f"  {title:<10} {len(names):>5}: {_first(names)}" for title, names in rows.items() if names]
-    head = f"{path} does not fit the model: {len(report.loaded)} of its {total} tensors could be loaded"
+    head = f"{weights.path} does not fit the model: {len(report.loaded)} of its {total} tensors could be loaded"
+    saved_by = weights.manifest.info.versions.get("ppcls") if weights.manifest else None
+    if saved_by not in (None, __version__):
+        head += f"; ppcls {saved_by} saved it, this is {__version__}"
     return "\n".join([f"{head}; check Arch.name and its arguments", *lines])

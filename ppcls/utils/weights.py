@@ -14,10 +14,11 @@ NAMES_KEY = "StructuredToParameterName@@"
 SLICES_KEY = "UnpackBigParamInfor@@"
 
 _SAFE_TYPES = {
-    **{"BOOL": "?", "I8": "i1", "I16": "<i2", "I32": "<i4", "I64": "<i8", "U8": "u1", "U16": "<u2", "U32": "<u4"},
-    **{"U64": "<u8", "F16": "<f2", "F32": "<f4", "F64": "<f8", "BF16": "<u2", "C64": "<c8"},
+    **{"BOOL": "?", "I8": "i1", "I16": "<i2", "I32": "<i4", "I64": "<i8", "U8": "u1", "U32": "<u4", "U64": "<u8"},
+    # No U16: Paddle and numpy keep the bits of bfloat16 as uint16, and numbers would be taken for those.
+    **{"F16": "<f2", "F32": "<f4", "F64": "<f8", "BF16": "<u2", "C64": "<c8"},
 }
-_SAFE_NAMES = {np.dtype(code): name for name, code in _SAFE_TYPES.items() if name != "BF16"}
+_SAFE_NAMES = {np.dtype(code): name for name, code in _SAFE_TYPES.items()}
 _MAX_HEADER = 16 << 20
 
 _LOOKS = (
@@ -39,9 +40,15 @@ class Tensors(NamedTuple):
 
 
 def parse_weights(data: bytes, where: str) -> Tensors:
-    """The arrays in the bytes of a ``.pdparams`` or, when ``where`` ends so, a ``.safetensors`` file.
+    """As ``parse_stored``, but bfloat16 comes back as float32, which holds every such value."""
+    arrays, names = parse_stored(data, where)
+    return Tensors({k: widen_bfloat16(v) if v.dtype == np.uint16 else v for k, v in arrays.items()}, names)
 
-    bfloat16 comes back as float32, which holds every such value. Arrays may be read-only.
+
+def parse_stored(data: bytes, where: str) -> Tensors:
+    """The arrays in the bytes of a ``.pdparams`` or, when ``where`` ends so, a ``.safetensors`` file, as they are.
+
+    bfloat16 comes back as its bits in uint16. Arrays may be read-only.
 
     Raises:
         WeightsError: ``damaged`` or ``unsafe``, with what the bytes look like.
@@ -69,6 +76,8 @@ def dump_pdparams(arrays: Mapping[str, np.ndarray], parameter_names: Mapping[str
 def parse_safetensors(data: bytes, where: str) -> dict[str, np.ndarray]:
     """The arrays in the bytes of a ``.safetensors`` file; the tensors must fill it without gap or overlap.
 
+    bfloat16 comes back as its bits in uint16.
+
     Source: the format's description, https://github.com/huggingface/safetensors#format
     """
     size = int.from_bytes(data[:8], "little")
@@ -81,8 +90,7 @@ def parse_safetensors(data: bytes, where: str) -> dict[str, np.ndarray]:
         spans.append((begin, end))
         if 8 + size + end > len(data):
             raise _damaged(where, f"tensor {name!r} ends at byte {end} of {len(data) - 8 - size}")
-        raw = np.frombuffer(data, np.dtype(_SAFE_TYPES[kind]), prod(shape), 8 + size + begin).reshape(shape)
-        arrays[name] = widen_bfloat16(raw) if kind == "BF16" else raw
+        arrays[name] = np.frombuffer(data, np.dtype(_SAFE_TYPES[kind]), prod(shape), 8 + size + begin).reshape(shape)
     ends = [0] + [end for _, end in sorted(spans)]
     if [begin for begin, _ in sorted(spans)] != ends[:-1] or ends[-1] != len(data) - 8 - size:
         raise _damaged(where, "tensors overlap, leave gaps, or do not fill the file")
@@ -90,9 +98,17 @@ def parse_safetensors(data: bytes, where: str) -> dict[str, np.ndarray]:
 
 
 def dump_safetensors(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """The bytes of a ``.safetensors`` file; keys are the names in the model."""
+    """The bytes of a ``.safetensors`` file; keys are the names in the model, uint16 holds bfloat16.
+
+    Raises:
+        WeightsError: a kind of numbers that the format has not.
+    """
     header, parts, offset = {}, [], 0
     for name, array in arrays.items():
+        if array.dtype not in _SAFE_NAMES:
+            raise WeightsError(
+                f"tensor {name!r} is {array.dtype}, which .safetensors cannot hold; keep it as .pdparams"
+            )
         raw = array.astype(array.dtype.newbyteorder("<")).tobytes()
         span = [offset, offset + len(raw)]
         header[name] = {"dtype": _SAFE_NAMES[array.dtype], "shape": list(array.shape), "data_offsets": span}
@@ -129,7 +145,7 @@ def _parse_pdparams(data: bytes, where: str) -> Tensors:
             raise _damaged(where, f"entry {name!r} is a {type(value).__name__}; expected an array")
     if not isinstance(names, dict) or not all(isinstance(text, str) for pair in names.items() for text in pair):
         raise _damaged(where, f"entry {NAMES_KEY!r} does not map names to names")
-    return Tensors({k: widen_bfloat16(v) if v.dtype == np.uint16 else v for k, v in content.items()}, names)
+    return Tensors(content, names)
 
 
 def _join_slices(content: dict[Any, Any], where: str) -> None:

@@ -9,9 +9,10 @@ import paddle
 import pytest
 from paddle import nn
 
+from ppcls import __version__
 from ppcls.utils.checkpoint import CheckpointStore, Payload
 from ppcls.utils.errors import ConfigError, WeightsError
-from ppcls.utils.manifest import UnitInfo
+from ppcls.utils.manifest import Manifest, UnitInfo
 from ppcls.utils.save_load import (
     Weights,
     find_prefix,
@@ -162,7 +163,7 @@ def test_weights_are_written_and_read_by_prefix_and_by_name(suffix: str, tmp_pat
 
 
 def test_weights_are_not_written_under_another_suffix(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"weights are written as \.pdparams or \.safetensors"):
+    with pytest.raises(ConfigError, match=r"weights are written as \.pdparams, \.pdema, \.safetensors"):
         write_weights(tmp_path / "a.pth", {})
 
 
@@ -248,3 +249,29 @@ def test_a_prefix_is_found_with_and_without_the_name_of_the_network(tmp_path: Pa
     assert find_prefix("https://x/latest.pdparams", "ResNet50") == "https://x/latest.pdparams"
     with pytest.raises(ConfigError, match=r"no weights at .*output/best, nor at .*output/ResNet50/best"):
         find_prefix(str(tmp_path / "output" / "best"), "ResNet50")
+
+
+@pytest.mark.parametrize("kind", ["float16", "float64"])
+def test_weights_of_another_precision_are_converted_and_the_log_says_so(
+    kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    net, weights = _net(), _weights(_net())
+    other = {name: array.astype(kind) for name, array in weights.arrays.items()}
+    with caplog.at_level(logging.INFO, logger="ppcls"):
+        load_into(net, weights._replace(arrays=other), strict=True, allow_head_mismatch=False)
+    assert f"converted 8 of them from {kind} to float32" in caplog.messages
+    np.testing.assert_equal(model_arrays(net), {k: v.astype("f4") for k, v in other.items()})
+
+
+def test_values_too_large_for_the_precision_of_the_model_are_refused() -> None:
+    net = _net()
+    error = _refused(net, _weights(net, **{"0__bias": np.array([0, 1e39, 0, 0])}))
+    assert str(error) == "x.pdparams: 0.bias holds 1e+39 as float64, too large for float32; use other weights"
+    assert error.slug == "non-finite-weights"
+
+
+def test_a_misfit_of_weights_that_another_version_saved_names_both(tmp_path: Path) -> None:
+    net = _net()
+    manifest = Manifest(UnitInfo(1, 1, versions={"ppcls": "0.0.1"}), {}, "", ())
+    error = _refused(net, _weights(net, **{"0__weight": None})._replace(manifest=manifest), strict=True)
+    assert f"; ppcls 0.0.1 saved it, this is {__version__}; check Arch.name" in str(error)

@@ -169,7 +169,9 @@ def _tensor(begin: int = 0, end: int = 4, dtype: str = "F32", shape: Any = (1,))
 
 def test_bfloat16_in_safetensors_is_read_as_float32() -> None:
     data = _safe({"w": _tensor(0, 4, "BF16", (2,)), "__metadata__": {"format": "pt"}}, b"\x80\x3f\x20\xbe")
-    _equal(parse_safetensors(data, "x"), {"w": np.array([1.0, -0.15625], "f4")})
+    _equal(parse_weights(data, "x.safetensors").arrays, {"w": np.array([1.0, -0.15625], "f4")})
+    _equal(parse_safetensors(data, "x"), {"w": np.array([0x3F80, 0xBE20], "u2")})
+    assert parse_safetensors(dump_safetensors(parse_safetensors(data, "x")), "x")["w"].dtype == np.uint16
 
 
 @pytest.mark.parametrize(
@@ -184,6 +186,7 @@ def test_bfloat16_in_safetensors_is_read_as_float32() -> None:
         (_safe(b'{"v": {}, "w": {}, "w": {}}'), "'w' stands twice"),
         (_safe({"w": 3}), "no dtype, shape or data_offsets"),
         (_safe({"w": _tensor(dtype="F8_E4M3")}, bytes(4)), "tensor 'w': unknown dtype 'F8_E4M3'"),
+        (_safe({"w": _tensor(dtype="U16")}, bytes(4)), "tensor 'w': unknown dtype 'U16'"),
         (_safe({"w": _tensor(shape=(2,))}, bytes(4)), r"shape \[2\] and F32 do not fit 4 bytes"),
         (_safe({"w": _tensor(shape=(-1,))}, bytes(4)), "no sizes"),
         (_safe({"w": _tensor(shape=(2**40, 2**40), end=2**60)}, bytes(4)), "do not fit"),
