@@ -31,6 +31,11 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--overwrite", action="store_true", help="move a folder that holds another run's checkpoints aside"
     )
     train_parser.add_argument(
+        "--allow-config-change",
+        action="store_true",
+        help="continue although settings that decide the numbers differ from the checkpoint's",
+    )
+    train_parser.add_argument(
         "--dry-run", action="store_true", help="build all, do two updates and one evaluation batch, write nothing"
     )
     _command(commands, "eval", evaluate, "judge weights on DataLoader.Eval")
@@ -64,7 +69,12 @@ def train(args: argparse.Namespace) -> int:
     run, note = _load(args, "train", resume)
     from ppcls.engine.stages import TrainOptions, train_run
 
-    options = TrainOptions(overwrite=args.overwrite, dry_run=args.dry_run, environment=note)
+    options = TrainOptions(
+        overwrite=args.overwrite,
+        dry_run=args.dry_run,
+        allow_config_change=args.allow_config_change,
+        environment=note,
+    )
     return train_run(run, options)
 
 

@@ -26,7 +26,27 @@ class Judge(NamedTuple):
     print_batch_step: int
 
 
-def evaluate(forward: Callable[[Tensor], Tensor], judge: Judge, epoch: int) -> dict[str, float]:
+class EvaluationStopped(Exception):
+    """Somebody asked the run to stop while it evaluated; nothing has changed."""
+
+
+class Watch(NamedTuple):
+    """Who looks on: ``mark`` is told what the run does now, ``stop`` says whether it shall stop.
+
+    ``stop`` is asked by all ranks equally often.
+    """
+
+    mark: Callable[[str], None] = lambda doing: None
+    stop: Callable[[], bool] = lambda: False
+
+
+UNWATCHED = Watch()
+_AGREE_EVERY = 10  # batches, on several ranks: every agreement makes them wait for each other
+
+
+def evaluate(
+    forward: Callable[[Tensor], Tensor], judge: Judge, epoch: int, watch: Watch = UNWATCHED
+) -> dict[str, float]:
     """Means over every sample once, whatever the number of ranks and the size of the last batch.
 
     Args:
@@ -36,6 +56,7 @@ def evaluate(forward: Callable[[Tensor], Tensor], judge: Judge, epoch: int) -> d
         Parts of the loss, ``loss``, then the metrics in the order of the config.
     Raises:
         NonFiniteError: some logits are NaN or infinite, on whatever rank; no number is given then.
+        EvaluationStopped: ``watch.stop`` said so.
     """
     logger = logging.getLogger("ppcls")
     judge.metrics.reset()
@@ -43,6 +64,8 @@ def evaluate(forward: Callable[[Tensor], Tensor], judge: Judge, epoch: int) -> d
     clock = Stopwatch()
     finite: list[Tensor] = []
     place = f"[Epoch {epoch}]"
+    rounds = _common_rounds(judge.loader)
+    watch.mark("evaluation batch 0")
     waiting_since = time.perf_counter()
     for batch in judge.loader.batches(0):
         clock.waited(time.perf_counter() - waiting_since)
@@ -56,6 +79,9 @@ def evaluate(forward: Callable[[Tensor], Tensor], judge: Judge, epoch: int) -> d
         if judge.print_batch_step > 0 and number % judge.print_batch_step == 0:
             means = losses.read() | judge.metrics.local()
             logger.info(lines.eval_line(f"{place}[Iter: {number}/{len(judge.loader)}]", means, clock.read()))
+        watch.mark(f"evaluation batch {number + 1}")
+        if number in rounds and watch.stop():
+            raise EvaluationStopped
         waiting_since = time.perf_counter()
     _require_finite(finite, epoch)
     names = judge.loss.keys() if judge.loss is not None else []
@@ -63,23 +89,32 @@ def evaluate(forward: Callable[[Tensor], Tensor], judge: Judge, epoch: int) -> d
 
 
 @paddle.no_grad()
-def judge_model(model: nn.Layer, judge: Judge, epoch: int) -> dict[str, float]:
+def judge_model(model: nn.Layer, judge: Judge, epoch: int, watch: Watch = UNWATCHED) -> dict[str, float]:
     """``evaluate`` of a network in eval mode; its mode is restored."""
     was_training = model.training
     model.eval()
     try:
-        return evaluate(model, judge, epoch)
+        return evaluate(model, judge, epoch, watch)
     finally:
         if was_training:
             model.train()
 
 
-def judge_all(models: Mapping[str, nn.Layer], judge: Judge, epoch: int) -> dict[str, float]:
+def judge_all(models: Mapping[str, nn.Layer], judge: Judge, epoch: int, watch: Watch) -> dict[str, float]:
     """``judge_model`` of each, the names of the numbers prefixed by the model's name."""
     results: dict[str, float] = {}
     for prefix, model in models.items():
-        results |= {f"{prefix}{name}": value for name, value in judge_model(model, judge, epoch).items()}
+        numbers = judge_model(model, judge, epoch, watch)
+        results |= {f"{prefix}{name}": value for name, value in numbers.items()}
     return results
+
+
+def _common_rounds(loader: Loader) -> range:
+    """After which batches to ask whether to stop: often alone, and as often on every rank, which have to agree."""
+    if dist.world_size() == 1:
+        return range(len(loader))
+    fewest = -int(dist.all_max([-len(loader)])[0])
+    return range(_AGREE_EVERY - 1, fewest, _AGREE_EVERY)
 
 
 def _add_loss(losses: Means, loss: nn.Layer, logits: Tensor, batch: Batch) -> None:

@@ -15,7 +15,8 @@ def train_line(place: str, lr: float, means: Mapping[str, float], speed: Mapping
         speed: ``batch_cost`` and ``reader_cost`` in seconds, ``ips`` a card and, on several cards, ``total_ips``;
             ``max_mem_reserved`` and ``max_mem_allocated`` in MB where memory is asked for.
     """
-    line = f"[Train]{place}lr: {lr:.5f}, {_numbers(means)}, {_speed(speed)}, eta: {_duration(eta_s)}"
+    numbers = _numbers({"lr": lr} | dict(means))
+    line = f"[Train]{place}{numbers}, {_speed(speed)}, eta: {_duration(eta_s)}"
     memory = [f"{name}: {value:.2f} MB" for name, value in speed.items() if name.startswith("max_mem_")]
     return ", ".join([line, *memory])
 

@@ -1,16 +1,16 @@
 """TrainState <-> checkpoint."""
 
 import logging
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import paddle
 from paddle import nn
 
+from ppcls.engine.changes import compute_threads
 from ppcls.engine.records import Records
-from ppcls.engine.state import Best, TrainState
+from ppcls.engine.state import Best, Skips, TrainState
 from ppcls.utils import compat, dist
 from ppcls.utils.checkpoint import CheckpointStore, Payload, Unit
 from ppcls.utils.errors import WeightsError
@@ -24,19 +24,29 @@ class Keeper:
     """Saves a run into its store, together with the lengths of its records.
 
     Args:
-        config: hashes of what may not change on resume, by name.
+        config: what may not change on resume, as ``changes.fingerprint`` tells it.
+        before: called on all ranks before every save.
     """
 
-    def __init__(self, store: CheckpointStore, records: Records, keep_last: int, config: dict[str, str]) -> None:
+    def __init__(
+        self,
+        store: CheckpointStore,
+        records: Records,
+        keep_last: int,
+        config: dict[str, str],
+        before: Callable[[], None],
+    ) -> None:
         self._store = store
         self._records = records
         self._keep_last = keep_last
         self._config = config
+        self._before = before
 
     def save(self, state: TrainState, names: Sequence[str], after_evaluation: bool) -> None:
         """Commit a unit and let ``names`` point at it; all ranks call it, rank 0 writes."""
         for model in state.eval_models.values():
             dist.share_statistics(model)
+        self._before()
         if not dist.is_main():
             return
         info = UnitInfo(
@@ -46,7 +56,7 @@ class Keeper:
             suffix=int(after_evaluation),
             ranks=dist.world_size(),
             device=paddle.get_device(),
-            compute_threads=int(os.environ.get("OMP_NUM_THREADS", "0") or 0),
+            compute_threads=compute_threads(),
             config=self._config,
             best=state.best._asdict() if state.best else None,
             versions={"paddle": compat.paddle_version()},
@@ -55,7 +65,7 @@ class Keeper:
         self._store.prune(self._keep_last)
 
 
-def restore(state: TrainState, unit: Unit, records: Records | None) -> None:
+def restore(state: TrainState, unit: Unit) -> None:
     """Continue where the unit was taken.
 
     A checkpoint without this project's entries (PaddleClas) resumes at the next epoch, and the log says what is lost.
@@ -68,18 +78,37 @@ def restore(state: TrainState, unit: Unit, records: Records | None) -> None:
     load_into(state.network, weights, strict=True, allow_head_mismatch=False)
     if state.average is not None:
         _restore_average(state.average, unit)
-    _restore_optimizer(state, payload)
     states = payload.states
     state.epoch = int(states["epoch"])
     state.batch = int(states.get("batch", 0))
     state.step = int(states.get("step", state.epoch * state.epoch_updates))
+    state.skips = Skips(*states.get("skips", ()))
+    state.left_out |= frozenset(states.get("left_out", ()))
+    _restore_optimizer(state, payload)
+    _fit_to_epoch(state, states.get("epoch_batches", state.epoch_batches))
     best = states.get("best")
     state.best = Best(**best) if best else None
     if "step" not in states:
         lost = "the best metric so far is not known and starts anew"
         _LOG.warning("%s is not of this project: continuing after epoch %d; %s", unit.prefix, state.epoch, lost)
-    if records is not None and "records" in states:
-        records.cut_back(states["records"])
+    if "means" in states:
+        state.means.restore(states["means"])
+    if state.metrics is not None and "metrics" in states:
+        state.metrics.restore(states["metrics"])
+
+
+def _fit_to_epoch(state: TrainState, before: int) -> None:
+    """Begin the running epoch again where an epoch has another number of batches than when the unit was taken."""
+    if before == state.epoch_batches:
+        return
+    _LOG.warning("an epoch had %d batches, now %d: epoch %d begins again", before, state.epoch_batches, state.epoch + 1)
+    state.batch = 0
+    state.step = state.epoch * state.epoch_updates
+
+
+def _updates_made(state: TrainState) -> int:
+    """Those before this step that were not left out; none of them leaves an optimizer without state."""
+    return state.step - state.skips.total - sum(update < state.step for update in state.left_out)
 
 
 def _restore_average(average: nn.Layer, unit: Unit) -> None:
@@ -97,8 +126,13 @@ def _payload(state: TrainState, records: Records) -> Payload:
         "metric": state.best.value if state.best else 0.0,
         "batch": state.batch,
         "step": state.step,
+        "epoch_batches": state.epoch_batches,
         "best": best,
         "records": records.lengths(),
+        "means": state.means.state(),
+        "metrics": state.metrics.state() if state.metrics is not None else [],
+        "skips": list(state.skips),
+        "left_out": sorted(state.left_out),
     }
     optimizer = {name: _host(value) for name, value in state.optimizer.state_dict().items()}
     optimizer["LR_Scheduler"] = {"last_epoch": state.step, "last_lr": state.optimizer.get_lr()}
@@ -144,7 +178,7 @@ def _require_known(state: TrainState, kinds: Iterable[str]) -> None:
 def _require_whole(state: TrainState, accumulators: dict[str, set[str]]) -> None:
     """Every trainable parameter has every kind of accumulator; plain SGD has none."""
     trainable = [name for name, parameter in state.network.named_parameters() if not parameter.stop_gradient]
-    if not accumulators and not isinstance(state.optimizer, paddle.optimizer.SGD):
+    if not accumulators and _updates_made(state) and not isinstance(state.optimizer, paddle.optimizer.SGD):
         raise WeightsError(f"the checkpoint has no optimizer state; {trainable[0]} would start with fresh moments")
     for kind, names in accumulators.items():
         missing = [name for name in trainable if name not in names]

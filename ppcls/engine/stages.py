@@ -6,20 +6,25 @@ import shutil
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from paddle.utils import unique_name
 
 from ppcls.config import Run, Stage, resolved_yaml
+from ppcls.engine.changes import with_seed_of
+from ppcls.engine.hooks.nan_guard import BadUpdate
+from ppcls.engine.state import TrainState
 from ppcls.engine.training import Training, announce, prepare_folder
 from ppcls.utils import compat, dist, launcher, logger
 from ppcls.utils.checkpoint import CheckpointStore, Unit, unit_step
-from ppcls.utils.errors import ConfigError, PpclsError
+from ppcls.utils.errors import ConfigError, NonFiniteError, PpclsError
 from ppcls.utils.files import output_errors
 from ppcls.utils.save_load import find_prefix
 
 _LOG = logging.getLogger("ppcls")
 _SIGNAL_CODE = 128
+MOST_ROLLBACKS = 10  # updates that `on_nan: rollback` may leave out
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,7 @@ class TrainOptions:
 
     overwrite: bool
     dry_run: bool
+    allow_config_change: bool
     environment: str
 
 
@@ -81,7 +87,7 @@ def _train_stage(stage: Stage, previous: Stage | None, options: TrainOptions) ->
         try:
             # Rank 0 alone looks at the folder: what another saw there would depend on when, and on which machine.
             unit = dist.from_main(lambda: _open(stage, store, options, opened))
-            return _train_from(unit, stage, previous, store)
+            return _train_from(unit, stage, previous, store, options)
         except PpclsError as error:
             if error.slug != "locked":
                 _note(error, store, is_new)
@@ -105,20 +111,53 @@ def _open(stage: Stage, store: CheckpointStore, options: TrainOptions, opened: E
     return _where_to_continue(stage, store)
 
 
-def _train_from(unit: Unit | None, stage: Stage, previous: Stage | None, store: CheckpointStore) -> int:
+def _train_from(
+    unit: Unit | None, stage: Stage, previous: Stage | None, store: CheckpointStore, options: TrainOptions
+) -> int:
     if unit is not None and unit.payload.states.get("epoch", 0) >= stage.config.Global.epochs:
         _LOG.info("%s is already complete: %d epochs", stage.name or "training", unit.payload.states["epoch"])
         return 0
-    if unit is None:
-        stage = _with_start(stage, previous)
+    stage = _with_start(stage, previous) if unit is None else with_seed_of(stage, unit)
     announce(stage)
+    left_out: frozenset[int] = frozenset()
+    while True:
+        try:
+            state = _live(unit, stage, store, left_out, options)
+            return _SIGNAL_CODE + state.stop_signal if state.stop_signal else 0
+        except BadUpdate as error:
+            if stage.config.Global.on_nan != "rollback":
+                raise
+            left_out |= {error.update}
+            unit = dist.from_main(partial(_roll_back, store, error, left_out))
+
+
+def _live(
+    unit: Unit | None, stage: Stage, store: CheckpointStore, left_out: frozenset[int], options: TrainOptions
+) -> TrainState:
+    """One life of a stage: from a checkpoint, or from its beginning, to its end or to what stops it.
+
+    Args:
+        left_out: the updates, from 0, that are not made.
+    """
     # Paddle's names of accumulators count up in a process; within the guard they are the same in every life of a run.
     with unique_name.guard():
         training = Training(stage)
+        training.state.left_out = left_out
         if unit is None:
             training.start_from(stage.config.Global.pretrained_model)
-        state = training.run(store, unit)
-    return _SIGNAL_CODE + state.stop_signal if state.stop_signal else 0
+            return training.run(store, {})
+        training.continue_from(unit, allow_change=options.allow_config_change)
+        return training.run(store, unit.payload.states.get("records", {}))
+
+
+def _roll_back(store: CheckpointStore, error: BadUpdate, left_out: frozenset[int]) -> Unit:
+    """The newest checkpoint, all of which were taken before the bad update; NonFiniteError after too many of them."""
+    unit = store.newest()
+    before = frozenset(unit.payload.states.get("left_out", ())) if unit is not None else frozenset()
+    if unit is None or len(left_out | before) > MOST_ROLLBACKS:
+        raise NonFiniteError(f"{error}; on_nan: rollback has left out {MOST_ROLLBACKS} updates, which is the most")
+    _LOG.warning("%s: rolled back to %s; update %d will be left out", error, unit.prefix.parent, error.update + 1)
+    return unit
 
 
 def _with_start(stage: Stage, previous: Stage | None) -> Stage:

@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 from paddle import Tensor, nn, optimizer
 
-from ppcls.utils.meter import Stopwatch
+from ppcls.metric import Metrics
+from ppcls.utils.meter import Means, Stopwatch
+from ppcls.utils.watchdog import Pulse
 
 
 class Best(NamedTuple):
@@ -28,12 +30,21 @@ class StepOutput(NamedTuple):
     """What one update leaves behind, all on the device.
 
     ``losses`` are 0-d means over the update's micro-batches, ``lr`` the rate it used, ``ids`` the batches it saw.
+    ``left_out``: the update's place passed, and weights, moments and statistics are as before it.
     """
 
     losses: dict[str, Tensor]
     scored: list[Scored]
     lr: float
     ids: list[NamedTuple]
+    left_out: bool = False
+
+
+class Skips(NamedTuple):
+    """Updates that were left out because they were not finite (``on_nan: skip``)."""
+
+    in_a_row: int = 0
+    total: int = 0
 
 
 @dataclass
@@ -54,10 +65,16 @@ class TrainState:
     epoch: int = 0
     batch: int = 0
     best: Best | None = None
+    on_nan: str = "stop"
+    skips: Skips = field(default_factory=Skips)
+    left_out: frozenset[int] = frozenset()  # ``on_nan: rollback``: the updates, from 0, that are not made again
+    means: Means = field(default_factory=Means)  # of the losses since the epoch began, on this rank
+    metrics: Metrics | None = None  # of the training batches since the epoch began, where labels are not mixed
     stop_signal: int | None = None  # its number
     average: nn.Layer | None = None  # of the network's weights, where EMA is on
     eval_models: dict[str, nn.Layer] = field(default_factory=dict)  # prefix of the metric's name -> model to judge
     clock: Stopwatch = field(default_factory=Stopwatch)
+    pulse: Pulse = field(default_factory=Pulse)
 
     @property
     def is_complete(self) -> bool:

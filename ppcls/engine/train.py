@@ -9,6 +9,7 @@ import paddle
 from paddle import Tensor
 
 from ppcls.data import Batch, Loader
+from ppcls.engine.finite import is_finite, put_back, statistics
 from ppcls.engine.hooks.hook import Hook
 from ppcls.engine.plan import Plan
 from ppcls.engine.state import Best, Scored, StepOutput, TrainState
@@ -22,6 +23,9 @@ def train_step(state: TrainState, batches: Sequence[Batch]) -> StepOutput:
     paddle.seed(derive(state.seed, Stream.FRAMEWORK, dist.rank(), state.step))
     lr = state.schedule(state.step)
     state.optimizer.set_lr(lr)
+    if state.step in state.left_out:
+        return _leave_out(state, batches, lr)
+    before = statistics(state.network) if state.on_nan == "skip" else None
     share = 1.0 / len(batches)
     losses: dict[str, Tensor] = {}
     scored = []
@@ -34,11 +38,26 @@ def train_step(state: TrainState, batches: Sequence[Batch]) -> StepOutput:
             mean = value.detach() * share
             losses[name] = losses[name] + mean if name in losses else mean
         scored.append(Scored(logits.detach(), batch.labels))
-    state.optimizer.step()
+    # Only `on_nan: skip` reads here: what it protects must not be touched first.
+    is_bad = before is not None and not is_finite(losses, state.network)
+    if is_bad:
+        put_back(before)
+    else:
+        state.optimizer.step()
     state.optimizer.clear_grad()
+    _count(state, batches)
+    return StepOutput(losses, scored, lr, [batch.id for batch in batches], left_out=is_bad)
+
+
+def _leave_out(state: TrainState, batches: Sequence[Batch], lr: float) -> StepOutput:
+    """The place of an update passes, and nothing else."""
+    _count(state, batches)
+    return StepOutput({}, [], lr, [batch.id for batch in batches], left_out=True)
+
+
+def _count(state: TrainState, batches: Sequence[Batch]) -> None:
     state.step += 1
     state.batch += len(batches)
-    return StepOutput(losses, scored, lr, [batch.id for batch in batches])
 
 
 def _gradients_meet(state: TrainState, is_last: bool) -> AbstractContextManager[None]:
@@ -55,7 +74,8 @@ def fit(state: TrainState, loader: Loader, hooks: Sequence[Hook], plan: Plan, ev
     """Run the epochs that are left; stop early where a hook set ``state.stop_signal``.
 
     Args:
-        evaluate: judges ``state.eval_models``; its first number that is no loss decides which epoch is best.
+        evaluate: judges ``state.eval_models`` after epoch ``state.epoch + 1``; its first number that is no loss
+            decides which epoch is best. It may set ``state.stop_signal``, and then answers nothing.
     """
     with ExitStack() as endings:
         for hook in reversed(hooks):
@@ -69,6 +89,10 @@ def fit(state: TrainState, loader: Loader, hooks: Sequence[Hook], plan: Plan, ev
 
 
 def _run_epoch(state: TrainState, loader: Loader, hooks: Sequence[Hook], plan: Plan) -> None:
+    if state.batch == 0:
+        state.means.reset()
+        if state.metrics is not None:
+            state.metrics.reset()
     for hook in hooks:
         hook.epoch_begin(state)
     state.model.train()
@@ -76,7 +100,9 @@ def _run_epoch(state: TrainState, loader: Loader, hooks: Sequence[Hook], plan: P
     batches = loader.batches(state.epoch, state.batch)
     try:
         while not state.ends_epoch and state.stop_signal is None:
-            output = train_step(state, _take(batches, plan.update_freq, state))
+            taken = _take(batches, plan.update_freq, state)
+            state.pulse.mark(f"update {state.step + 1}")
+            output = train_step(state, taken)
             state.clock.count(sum(len(part.labels) for part in output.scored), len(output.ids))
             for hook in hooks:
                 hook.step_end(state, output)
@@ -86,6 +112,7 @@ def _run_epoch(state: TrainState, loader: Loader, hooks: Sequence[Hook], plan: P
 
 def _take(batches: Iterator[Batch], count: int, state: TrainState) -> list[Batch]:
     """The next ``count`` micro-batches, fewer at the end of the epoch, and the time spent waiting for them."""
+    state.pulse.mark(f"batch {state.batch} of epoch {state.epoch + 1}")
     start = time.perf_counter()
     taken = list(islice(batches, count))
     state.clock.waited(time.perf_counter() - start)
@@ -93,10 +120,13 @@ def _take(batches: Iterator[Batch], count: int, state: TrainState) -> list[Batch
 
 
 def _finish_epoch(state: TrainState, hooks: Sequence[Hook], plan: Plan, evaluate: Evaluate) -> None:
+    is_judged = plan.evaluates(state.epoch + 1)
+    results = evaluate(state) if is_judged else {}
+    if state.stop_signal is not None:
+        return  # stopped in the evaluation: who continues finds all batches done, and evaluates anew
     state.epoch += 1
     state.batch = 0
-    if plan.evaluates(state.epoch):
-        results = evaluate(state)
+    if is_judged:
         state.best = better(state.best, results, state.epoch)
         for hook in hooks:
             hook.evaluated(state, results)

@@ -1,19 +1,20 @@
 """Train one stage: its state, its folder, its checkpoints, its hooks."""
 
 import copy
-import hashlib
-import json
 import logging
+from collections.abc import Mapping
+from functools import partial
 from itertools import islice
-from typing import Any
 
 from ppcls.config import Config, Stage, describe, resolved_yaml
-from ppcls.config.dump import plain
 from ppcls.data import Loader
+from ppcls.engine.changes import fingerprint, require_unchanged
 from ppcls.engine.engine import Engine
-from ppcls.engine.evaluate import Judge, judge_all
+from ppcls.engine.evaluate import EvaluationStopped, Judge, Watch, judge_all
 from ppcls.engine.hooks import Outputs, default_hooks
+from ppcls.engine.hooks.bad_pictures import BadPictures
 from ppcls.engine.hooks.nan_guard import NanGuard
+from ppcls.engine.hooks.preemption import Preemption
 from ppcls.engine.plan import Plan
 from ppcls.engine.records import Records
 from ppcls.engine.saving import Keeper, restore
@@ -27,8 +28,6 @@ from ppcls.utils.checkpoint import CheckpointStore, Unit
 from ppcls.utils.files import output_errors, write_whole
 
 _LOG = logging.getLogger("ppcls")
-_FREE_KEYS = {"output_dir", "device", "print_batch_step", "save_interval", "save_every_steps", "keep_last", "log_ranks"}
-_FREE_KEYS |= {"checkpoints", "pretrained_model", "use_visualdl", "print_mem_info", "save_inference_dir", "watchdog_s"}
 
 
 class Training:
@@ -55,33 +54,38 @@ class Training:
         if self.state.average is not None:
             self.state.average.set_state_dict(self.engine.network.state_dict())
 
-    def run(self, store: CheckpointStore, unit: Unit | None) -> TrainState:
+    def continue_from(self, unit: Unit, *, allow_change: bool) -> None:
+        """Take over weights, optimizer, counters and sums of a checkpoint.
+
+        Raises:
+            WeightsError: it does not fit; or (``config-changed``) settings that decide the numbers are others now.
+        """
+        restore(self.state, unit)
+        dist.from_main(lambda: require_unchanged(unit, self.config, allow=allow_change))
+        _LOG.info("Finish load checkpoints from %s: epoch %d", unit.prefix, self.state.epoch)
+
+    def run(self, store: CheckpointStore, records_lengths: Mapping[str, int]) -> TrainState:
         """Train the epochs that are left, writing into the stage's folder.
 
         Args:
-            unit: where to continue; None for a fresh start.
+            records_lengths: of the tables, in bytes, at the moment from which this run goes on.
         """
         folder = self.stage.folder
         records = Records(folder)
-        if unit is not None:
-            self._tell_changes(unit)
-            restore(self.state, unit, records if dist.is_main() else None)
-            _LOG.info("Finish load checkpoints from %s: epoch %d", unit.prefix, self.state.epoch)
         if dist.is_main():
             write_whole(folder / "config.yaml", resolved_yaml(self.stage).encode())
-        keeper = Keeper(store, records, self.config.Global.keep_last, _fingerprint(self.config))
-        metrics = (self._train_metrics(), self._eval_names())
-        hooks = default_hooks(self.config, self.plan, Outputs(folder, records, keeper), metrics, self.loader)
-        fit(self.state, self.loader, hooks, self.plan, self._evaluate)
+            with output_errors(folder):
+                records.cut_back(records_lengths)
+        bad = BadPictures(self.loader.bad, records)
+        config = fingerprint(self.config) if dist.is_main() else {}
+        keeper = Keeper(store, records, self.config.Global.keep_last, config, bad.exchange)
+        if self.state.on_nan == "rollback" and self.state.step == 0:
+            keeper.save(self.state, ["latest"], False)
+        preemption = Preemption(keeper.save)
+        outputs = Outputs(folder, records, bad, keeper, preemption)
+        hooks = default_hooks(self.config, self.plan, outputs, self._eval_names(), self.loader)
+        fit(self.state, self.loader, hooks, self.plan, partial(self._evaluate, preemption))
         return self.state
-
-    def _tell_changes(self, unit: Unit) -> None:
-        """Warn where a setting that changes numbers differs from what the checkpoint was trained with."""
-        before = unit.manifest.info.config if unit.manifest is not None else {}
-        now = _fingerprint(self.config)
-        changed = sorted(name for name in before | now if before and before.get(name) != now.get(name))
-        if changed:
-            _LOG.warning("%s changed since the checkpoint: this is no longer the run that began", ", ".join(changed))
 
     def rehearse(self) -> None:
         """Two updates and one evaluation batch; writes nothing."""
@@ -130,13 +134,20 @@ class Training:
             epoch_batches=batches,
             epoch_updates=updates,
             average=average,
+            on_nan=self.config.Global.on_nan,
+            metrics=self._train_metrics(),
             eval_models={"": network} | ({"ema_": average} if average is not None else {}),
         )
 
-    def _evaluate(self, state: TrainState) -> dict[str, float]:
+    def _evaluate(self, preemption: Preemption, state: TrainState) -> dict[str, float]:
         for model in state.eval_models.values():
             dist.share_statistics(model)
-        return judge_all(state.eval_models, self.judge, state.epoch)
+        watch = Watch(state.pulse.mark, lambda: preemption.agreed() > 0)
+        try:
+            return judge_all(state.eval_models, self.judge, state.epoch + 1, watch)
+        except EvaluationStopped:
+            preemption.stop(state)
+            return {}
 
     def _train_metrics(self) -> Metrics | None:
         entries = self.config.Metric.Train
@@ -176,12 +187,3 @@ def _plan(config: Config) -> Plan:
         save_every_steps=settings.save_every_steps,
         print_batch_step=settings.print_batch_step,
     )
-
-
-def _fingerprint(config: Config) -> dict[str, str]:
-    """A hash of every section that changes numbers, for the manifest."""
-    values: dict[str, Any] = plain(config)
-    values["Global"] = {key: value for key, value in values["Global"].items() if key not in _FREE_KEYS}
-    wanted = ("Global", "Arch", "Loss", "Optimizer", "DataLoader", "EMA")
-    texts = {name: json.dumps(values[name], sort_keys=True, default=str) for name in wanted if name in values}
-    return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}

@@ -21,6 +21,12 @@ class Metric(Protocol):
     def local(self) -> dict[str, float]:
         """The numbers over what this rank has seen."""
 
+    def state(self) -> list[float]:
+        """The sums of this rank, for a checkpoint."""
+
+    def restore(self, state: Sequence[float]) -> None:
+        """Go on from what ``state`` gave."""
+
     def reset(self) -> None:
         """Forget what was seen."""
 
@@ -57,6 +63,16 @@ class Metrics:
     def names(self) -> list[str]:
         """The numbers it gives, in order, each once."""
         return list(dict.fromkeys(name for metric in self._metrics for name in metric.names()))
+
+    def state(self) -> list[list[float]]:
+        """The sums of each metric on this rank, for a checkpoint."""
+        return [metric.state() for metric in self._metrics]
+
+    def restore(self, state: Sequence[Sequence[float]]) -> None:
+        """Go on from what ``state`` gave; other metrics than those that gave it begin anew."""
+        if len(state) == len(self._metrics):
+            for metric, sums in zip(self._metrics, state, strict=True):
+                metric.restore(sums)
 
     def reset(self) -> None:
         """Forget what was seen."""

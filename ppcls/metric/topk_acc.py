@@ -64,15 +64,23 @@ class TopkAcc:
         Raises:
             ValueError: no rank has seen a sample.
         """
-        return self._shares(dist.all_sum(self._sums()))
+        return self._shares(dist.all_sum(self.state()))
 
     def local(self) -> dict[str, float]:
         """The same over what this rank has seen, for log lines; reads from the device."""
-        return self._shares(self._sums())
+        return self._shares(self.state())
 
-    def _sums(self) -> list[float]:
+    def state(self) -> list[float]:
+        """Hits for each k, then the number of samples, on this rank; reads from the device."""
         hits = [0] * len(self._topk) if self._hits is None else self._hits.tolist()
         return [*hits, self._count]
+
+    def restore(self, state: Sequence[float]) -> None:
+        """Go on from what ``state`` gave; of other k it begins anew."""
+        *hits, count = map(int, state)
+        if len(hits) == len(self._topk):
+            self._hits = paddle.to_tensor(hits, dtype="int64")
+            self._count = count
 
     def _shares(self, sums: Sequence[float]) -> dict[str, float]:
         *hits, count = sums

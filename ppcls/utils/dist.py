@@ -76,6 +76,15 @@ def from_main(function: Callable[[], Answer]) -> Answer:
     return answer
 
 
+def gather(value: Answer) -> list[Answer]:
+    """The values of all ranks, by rank; plain Python values."""
+    if world_size() == 1:
+        return [value]
+    values: list[Answer] = []
+    paddle.distributed.all_gather_object(values, value)
+    return values
+
+
 def share(tensors: Iterable[Tensor]) -> None:
     """Overwrite these tensors with rank 0's."""
     if world_size() == 1:

@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Mapping
+from typing import Any
 
+import paddle
 from paddle import Tensor
 
 
@@ -31,6 +33,19 @@ class Means:
     def read(self) -> dict[str, float]:
         """The means so far; empty before the first ``add``."""
         return {name: float(total) / self._count for name, total in self._sums.items()}
+
+    def state(self) -> dict[str, Any]:
+        """The sums as arrays of their own precision, for a checkpoint."""
+        sums = {name: total.numpy() if isinstance(total, Tensor) else total for name, total in self._sums.items()}
+        return {"sums": sums, "count": self._count}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what ``state`` gave."""
+        self._sums = {
+            name: total if isinstance(total, float) else paddle.to_tensor(total)
+            for name, total in state["sums"].items()
+        }
+        self._count = int(state["count"])
 
     def reset(self) -> None:
         """Forget everything."""

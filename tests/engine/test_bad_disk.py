@@ -18,6 +18,8 @@ from ppcls.engine.records import Records
 from ppcls.utils import logger
 from ppcls.utils.files import Lock
 
+LONGER = ("--resume", "--allow-config-change")  # with more epochs than before
+
 
 @contextmanager
 def files_end_at(size: int) -> Iterator[None]:
@@ -91,13 +93,13 @@ def test_a_checkpoint_that_does_not_fit_leaves_the_one_before(
     folder = train(tmp_path, "Global.epochs=1")
     before = weights(folder / "latest")
     with files_end_at(100_000):
-        text = ends(capsys, 1, "disk-full", "train", write_config(tmp_path), flags=("--resume",))
+        text = ends(capsys, 1, "disk-full", "train", write_config(tmp_path), flags=LONGER)
     unit = folder / "checkpoints" / "step-000000006-1"
     assert text == f"error[disk-full]: cannot write {unit}: File too large; free some space, then start again\n"
     assert [path.name for path in (folder / "checkpoints").iterdir()] == ["step-000000003-1"]
     assert same(weights(folder / "latest"), before)
     assert text.strip() in (folder / "train.log").read_text()
-    assert run("train", write_config(tmp_path), flags=("--resume",)) == 0
+    assert run("train", write_config(tmp_path), flags=LONGER) == 0
 
 
 def test_a_full_disk_ends_the_run_with_needed_and_free_bytes(
@@ -141,7 +143,7 @@ def test_a_run_outlives_logs_that_cannot_be_written_and_says_so(
         log.unlink()
         log.symlink_to("/dev/full")
     capsys.readouterr()
-    assert run("train", write_config(tmp_path), flags=("--resume",)) == 0
+    assert run("train", write_config(tmp_path), flags=LONGER) == 0
     printed = capsys.readouterr()
     assert printed.err == ""
     assert all(printed.out.count(f"WARNING: {log} cannot be written (No space left on device)") == 1 for log in logs)

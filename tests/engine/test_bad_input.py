@@ -153,7 +153,9 @@ def test_a_resumed_run_goes_on_with_the_account_of_bad_pictures(folder: Path) ->
     before = records.read_text()
     shutil.copy(folder / "pictures" / "0.png", folder / "pictures" / "gone.jpg")
     (folder / "pictures" / "1.png").unlink()
-    assert run("train", config, *TRAIN, data, allowed, "Global.epochs=2", flags=("--resume",)) == 0
+    assert (
+        run("train", config, *TRAIN, data, allowed, "Global.epochs=2", flags=("--resume", "--allow-config-change")) == 0
+    )
     lines = records.read_text().splitlines()
     assert lines[0] + "\n" == before
     assert [json.loads(line)["where"] for line in lines] == ["list.txt:9 gone.jpg", "list.txt:2 1.png"]

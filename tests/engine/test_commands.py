@@ -59,8 +59,8 @@ def test_eval_lines_keep_the_published_format(home: Path) -> None:
 
 def test_the_logged_rate_is_the_one_the_step_used(home: Path) -> None:
     rates = [float(re.search(r"lr: ([\d.]+)", line)[1]) for line in logged(home, r"\[Train\].*ips.*")]
-    cosine = [0.01 + 0.04 * (1 + np.cos(np.pi * u / 3)) / 2 for u in (0, 2)]
-    assert rates == pytest.approx([0, 0.05 * 2 / 3, *cosine], abs=1e-5)
+    cosine = [0.002 + 0.008 * (1 + np.cos(np.pi * u / 3)) / 2 for u in (0, 2)]
+    assert rates == pytest.approx([0, 0.01 * 2 / 3, *cosine], abs=1e-5)
 
 
 def test_tables_hold_every_epoch_and_event(home: Path) -> None:
@@ -194,7 +194,7 @@ def test_accumulated_batches_make_one_update(tmp_path: Path) -> None:
 def test_rates_scale_with_the_batch_where_the_config_asks(tmp_path: Path) -> None:
     folder = train(tmp_path, "Optimizer.lr.base_batch_size=4", "Optimizer.lr.warmup_epoch=0", "Global.epochs=1")
     events = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    assert events[0]["lr"] == pytest.approx(0.05 * 8 / 4)
+    assert events[0]["lr"] == pytest.approx(0.01 * 8 / 4)
     assert "every rate is multiplied by 2" in (folder / "train.log").read_text()
 
 

@@ -29,7 +29,7 @@ class SignalAt(Hook):
 
 def events(folder: Path) -> list[dict[str, object]]:
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    timed = ("batch_cost", "reader_cost", "ips")
+    timed = ("batch_cost", "reader_cost", "ips", "time")
     return [{key: value for key, value in row.items() if key not in timed} for row in rows]
 
 
@@ -50,18 +50,17 @@ def test_an_interrupted_run_ends_with_the_weights_of_an_unbroken_one(unbroken: P
     folder = interrupted(tmp_path, step)
     for name in ("latest", "best_model", "epoch_2"):
         assert same(weights(folder / name), weights(unbroken / name)), name
-    assert (folder / "summary.csv").read_text().splitlines()[0] == "epoch,lr,train_loss,eval_loss,top1,top2"
-
-
-def test_an_interruption_between_epochs_leaves_the_same_tables(unbroken: Path, tmp_path: Path) -> None:
-    folder = interrupted(tmp_path, 3)
     assert events(folder) == events(unbroken)
     assert (folder / "summary.csv").read_text() == (unbroken / "summary.csv").read_text()
 
 
+def test_a_summary_has_a_column_for_every_number(unbroken: Path) -> None:
+    assert (unbroken / "summary.csv").read_text().splitlines()[0] == "epoch,lr,train_loss,eval_loss,top1,top2"
+
+
 def test_rows_written_after_the_checkpoint_are_not_doubled(unbroken: Path, tmp_path: Path) -> None:
     folder = interrupted(tmp_path, 3)
-    assert run("train", write_config(tmp_path), "Global.epochs=3", flags=("--resume",)) == 0
+    assert run("train", write_config(tmp_path), "Global.epochs=3", flags=("--resume", "--allow-config-change")) == 0
     rows = (folder / "summary.csv").read_text().splitlines()
     assert [row.split(",")[0] for row in rows] == ["epoch", "1", "2", "3"]
 
@@ -130,7 +129,7 @@ def test_two_stages_equal_two_runs_one_after_the_other(tmp_path: Path) -> None:
     first.mkdir()
     second.mkdir()
     train(first)
-    rates = ("learning_rate=0.02", "warmup_epoch=0", "eta_min=0.0")
+    rates = ("learning_rate=0.004", "warmup_epoch=0", "eta_min=0.0")
     source = f"Global.pretrained_model={first / 'out' / NAME / 'latest'}"
     train(second, source, *(f"Optimizer.lr.{rate}" for rate in rates))
     assert same(weights(whole / "first/latest"), weights(first / "out" / NAME / "latest"))

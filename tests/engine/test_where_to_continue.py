@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from bad_runs import listed, make_pictures
 from tiny_run import STAGES, run, train, write_config
 
 
@@ -23,11 +24,42 @@ def test_branching_off_an_earlier_checkpoint_needs_another_folder(
     assert run("train", config, earlier, f"Global.output_dir={tmp_path}") == 0
 
 
-def test_a_changed_section_is_named_on_resume(done: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    source = f"Global.checkpoints={done / 'epoch_1'}"
-    out = f"Global.output_dir={tmp_path}"
-    assert run("train", done.parents[1] / "tiny.yaml", source, out, "Optimizer.momentum=0.8") == 0
-    assert "Optimizer changed since the checkpoint" in capsys.readouterr().out
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("Optimizer.lr.learning_rate=0.02", "Optimizer.lr.learning_rate was 0.01, is 0.02"),
+        ("DataLoader.Train.sampler.batch_size=4", "DataLoader.Train.sampler.batch_size was 8, is 4"),
+        ("DataLoader.Train.dataset.samples=30", "DataLoader.Train.dataset.samples was 22, is 30"),
+        ("Global.seed=8", "Global.seed was 7, is 8"),
+    ],
+)
+def test_a_changed_setting_is_refused_with_both_values_and_allowed_on_request(
+    done: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], override: str, message: str
+) -> None:
+    config = done.parents[1] / "tiny.yaml"
+    words = (f"Global.checkpoints={done / 'epoch_1'}", f"Global.output_dir={tmp_path}", override)
+    assert run("train", config, *words) == 4
+    error = capsys.readouterr().err
+    assert error.startswith(f"error[config-changed]: changed since the checkpoint: {message}; set it back, or go on")
+    assert run("train", config, *words, flags=("--allow-config-change",)) == 0
+    assert f"{message}: this is no longer the run that began" in capsys.readouterr().out
+
+
+def test_another_data_list_is_refused_and_a_moved_one_is_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_pictures(tmp_path / "pictures")
+    data = listed(tmp_path, "Train")
+    folder = train(tmp_path, data, "Global.epochs=1", "Global.save_every_steps=1")
+    config = tmp_path / "tiny.yaml"
+    moved = (data.replace("list.txt", "moved.txt"), "Global.epochs=1", f"Global.checkpoints={folder / 'latest'}")
+    (tmp_path / "list.txt").rename(tmp_path / "moved.txt")
+    assert run("train", config, *moved, f"Global.output_dir={tmp_path / 'a'}") == 0
+    with (tmp_path / "moved.txt").open("a") as file:
+        file.write("0.png 1\n")
+    capsys.readouterr()
+    assert run("train", config, *moved, "Global.epochs=2", f"Global.output_dir={tmp_path / 'b'}") == 4
+    assert "list of DataLoader.Train was sha256" in capsys.readouterr().err
 
 
 def test_an_unchanged_config_is_not_called_changed(

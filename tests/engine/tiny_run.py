@@ -20,7 +20,7 @@ Metric: {{Eval: [TopkAcc: {{topk: [1, 2]}}]}}
 Optimizer:
   name: Momentum
   momentum: 0.9
-  lr: {{name: Cosine, learning_rate: 0.05, warmup_epoch: 1, eta_min: 0.01}}
+  lr: {{name: Cosine, learning_rate: 0.01, warmup_epoch: 1, eta_min: 0.002}}
   regularizer: {{name: L2, coeff: 3e-5}}
 DataLoader:
   Train:
@@ -55,7 +55,7 @@ STAGES = """
 Stages:
   - name: first
   - name: second
-    Optimizer: {lr: {learning_rate: 0.02, warmup_epoch: 0, eta_min: 0.0}}
+    Optimizer: {lr: {learning_rate: 0.004, warmup_epoch: 0, eta_min: 0.0}}
 """
 
 
@@ -72,10 +72,10 @@ def run(command: str, config: Path, *overrides: str, flags: tuple[str, ...] = ()
     return main([command, "-c", str(config), *words, *flags])
 
 
-def train(folder: Path, *overrides: str, flags: tuple[str, ...] = (), more: str = "") -> Path:
-    """Train to the end in ``folder``; the run's folder."""
+def train(folder: Path, *overrides: str, flags: tuple[str, ...] = (), more: str = "", code: int = 0) -> Path:
+    """Train in ``folder`` until the run ends with ``code``; the run's folder."""
     config = write_config(folder, more)
-    assert run("train", config, *overrides, flags=flags) == 0
+    assert run("train", config, *overrides, flags=flags) == code
     return folder / "out" / NAME
 
 

@@ -67,6 +67,7 @@ class BadSamples:
         self.limit = listed if max_bad_ratio is None else int(max_bad_ratio * listed)
         self.times = 0  # also counts a file that is met again
         self._reasons: dict[str, str] = {}
+        self._taken = 0
 
     def __len__(self) -> int:
         return len(self._reasons)
@@ -79,10 +80,19 @@ class BadSamples:
     def restore(self, records: list[BadSample]) -> None:
         """Go on from what an earlier part of the run met, without reporting it again."""
         self._reasons = dict(records)
+        self._taken = len(self._reasons)
 
-    def add(self, sample: BadSample) -> None:
+    def take_fresh(self) -> list[BadSample]:
+        """The files met since the last call."""
+        fresh = self.records[self._taken :]
+        self._taken = len(self._reasons)
+        return fresh
+
+    def add(self, sample: BadSample, who: str = "") -> None:
         """Count it; a file met for the first time is reported.
 
+        Args:
+            who: ``rank 1: `` where another rank met it.
         Raises:
             DataError: more files than the limit; the message names the counts and the first file.
         """
@@ -90,7 +100,7 @@ class BadSamples:
         if sample.where in self._reasons:
             return
         self._reasons[sample.where] = sample.reason
-        _log.warning("cannot read %s: %s", sample.where, sample.reason)
+        _log.warning("%scannot read %s: %s", who, sample.where, sample.reason)
         if len(self) > self.limit:
             first = self.records[0]
             raise DataError(

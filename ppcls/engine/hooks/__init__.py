@@ -18,44 +18,43 @@ from ppcls.engine.hooks.visualdl import VisualDL
 from ppcls.engine.plan import Plan
 from ppcls.engine.records import Records
 from ppcls.engine.saving import Keeper
-from ppcls.metric import Metrics
 from ppcls.registry import HOOKS
 from ppcls.utils import dist
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """Where a run writes: its folder, its tables and its checkpoints."""
+    """Where a run writes: its folder, its tables, its account of bad pictures, its checkpoints; and who ends it."""
 
     folder: Path
     records: Records
+    bad: BadPictures
     keeper: Keeper
+    preemption: Preemption
 
 
-def default_hooks(
-    config: Config, plan: Plan, outputs: Outputs, metrics: tuple[Metrics | None, list[str]], loader: Loader
-) -> list[Hook]:
+def default_hooks(config: Config, plan: Plan, outputs: Outputs, eval_names: list[str], loader: Loader) -> list[Hook]:
     """What every run has, then what ``Hooks:`` adds.
 
     Args:
-        metrics: judge of the training batches, or None; and the names of the numbers an evaluation gives.
+        eval_names: of the numbers an evaluation gives.
         loader: of the training batches, for the names of bad pictures.
     """
-    train_metrics, eval_names = metrics
     main = dist.is_main()
     hooks: list[Hook] = [
         NanGuard(plan, loader.where),  # first: nothing after a bad step may be printed as if it were good, or saved
-        Log(plan, train_metrics, outputs.records if main else None, eval_names, config.Global.print_mem_info),
+        Log(plan, outputs.records if main else None, eval_names, config.Global.print_mem_info),
     ]
     if config.EMA is not None:
         hooks.append(Ema(config.EMA.decay))
     if dist.rank() in config.Global.log_ranks:
         hooks.append(Progress())
     if config.Global.use_visualdl and main:
-        hooks.append(VisualDL(plan, outputs.folder / "vdl"))
+        hooks.append(VisualDL(outputs.records, outputs.folder / "vdl"))
     hooks += [HOOKS.build(component) for component in config.Hooks]
     hooks.append(Checkpoint(plan, outputs.keeper.save))  # after what writes rows: a unit knows their lengths
-    hooks.append(Preemption(outputs.keeper.save))  # after the save: what it stops is complete
+    hooks.append(outputs.preemption)  # after the save: what it stops is complete
+    hooks.append(outputs.bad)
     if main:
-        hooks += [BadPictures(loader.bad, outputs.folder), Curves(outputs.folder)]
+        hooks.append(Curves(outputs.folder))
     return hooks

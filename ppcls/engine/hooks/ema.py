@@ -22,6 +22,8 @@ class Ema(Hook):
 
     @paddle.no_grad()
     def step_end(self, state: TrainState, output: StepOutput) -> None:
+        if output.left_out:
+            return
         weights = state.network.state_dict()
         for name, mean in state.average.state_dict().items():
             _move(mean, weights[name], self._decay)

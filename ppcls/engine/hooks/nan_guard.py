@@ -1,5 +1,6 @@
-"""Stops a run whose loss is not finite, before anything after that step is saved or judged."""
+"""Looks for losses that are not finite, before anything after such a step is printed as good, saved or judged."""
 
+import logging
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -8,15 +9,26 @@ from paddle import Tensor
 
 from ppcls.engine.hooks.hook import Hook
 from ppcls.engine.plan import Plan
-from ppcls.engine.state import StepOutput, TrainState
+from ppcls.engine.state import Skips, StepOutput, TrainState
 from ppcls.utils import dist
 from ppcls.utils.errors import NonFiniteError
 
+_LOG = logging.getLogger("ppcls")
 _MOST_UNREAD = 64  # updates whose losses may wait on the device
+MOST_IN_A_ROW = 5  # updates that `on_nan: skip` may leave out
+MOST_SHARE = 0.01  # of all updates of the run
+
+
+class BadUpdate(NonFiniteError):
+    """``update``, counted from 0, made a loss that is not finite."""
+
+    def __init__(self, message: str, update: int) -> None:
+        super().__init__(message)
+        self.update = update
 
 
 class _Unread(NamedTuple):
-    step: int
+    update: int
     epoch: int
     lr: float
     losses: dict[str, Tensor]
@@ -25,6 +37,8 @@ class _Unread(NamedTuple):
 
 class NanGuard(Hook):
     """Looks at the losses where the log reads anyway, and before every evaluation and save.
+
+    Updates that the step itself left out (``on_nan: skip``) are counted here, and bounded.
 
     Args:
         where: sample index -> ``train.txt:17 a/b.JPEG``, for the message.
@@ -36,7 +50,15 @@ class NanGuard(Hook):
         self._unread: list[_Unread] = []
 
     def step_end(self, state: TrainState, output: StepOutput) -> None:
-        self._unread.append(_Unread(state.step, state.epoch + 1, output.lr, output.losses, output.ids))
+        entry = _Unread(state.step - 1, state.epoch + 1, output.lr, output.losses, output.ids)
+        if not output.left_out:
+            self._unread.append(entry)
+        elif output.losses:
+            self._count(state, entry)
+        else:
+            _LOG.warning("update %d is left out: its loss was not finite before", state.step)
+        if not output.left_out and state.skips.in_a_row:
+            state.skips = state.skips._replace(in_a_row=0)
         if (
             state.ends_epoch
             or self._plan.prints(state.batch, len(output.ids))
@@ -49,29 +71,43 @@ class NanGuard(Hook):
         """Read the losses kept since the last look; all ranks look together, and stop together.
 
         Raises:
-            NonFiniteError: names the first bad step, its epoch, rate, parts of the loss and pictures.
+            BadUpdate: names the first bad step, its epoch, rate, parts of the loss and pictures.
         """
-        problem = self._first_problem()
-        bad_rank = int(dist.all_max([-1 if problem is None else dist.rank()])[0])
-        if problem is not None:
-            raise NonFiniteError(problem)
-        if bad_rank >= 0:
-            raise NonFiniteError(f"the loss of rank {bad_rank} is not finite; its log names the pictures")
-
-    def _first_problem(self) -> str | None:
         unread, self._unread = self._unread, []
-        for entry in unread:
-            parts = {name: float(value) for name, value in entry.losses.items()}
-            if not all(math.isfinite(value) for value in parts.values()):
-                return self._message(entry, parts)
-        return None
+        problem = next((entry for entry in unread if not _is_finite(_read(entry))), None)
+        update = -dist.all_max([-math.inf if problem is None else -problem.update])[0]
+        if math.isinf(update):
+            return
+        is_ours = problem is not None and problem.update == update
+        rank = int(dist.all_max([dist.rank() if is_ours else -1])[0])
+        if not is_ours:
+            raise BadUpdate(f"the loss of rank {rank} is not finite; its log names the pictures", int(update))
+        advice = "checkpoints of earlier steps stand; lower the learning rate or look at these"
+        raise BadUpdate(f"{self._message(problem)}; {advice}", int(update))
 
-    def _message(self, entry: _Unread, parts: dict[str, float]) -> str:
+    def _count(self, state: TrainState, entry: _Unread) -> None:
+        state.skips = Skips(state.skips.in_a_row + 1, state.skips.total + 1)
+        most = max(MOST_IN_A_ROW, int(MOST_SHARE * state.epochs * state.epoch_updates))
+        what = f"{self._message(entry)}: left out by on_nan: skip, {state.skips.total} in all"
+        if state.skips.in_a_row > MOST_IN_A_ROW or state.skips.total > most:
+            limits = f"more than {MOST_IN_A_ROW} in a row or {most} in all"
+            raise NonFiniteError(f"{what}, {limits}; lower the learning rate or look at these pictures")
+        _LOG.warning("%s", what)
+
+    def _message(self, entry: _Unread) -> str:
+        parts = _read(entry)
+        kind = "gradients are" if _is_finite(parts) else "the loss is"
         losses = ", ".join(f"{name} {value}" for name, value in parts.items())
         indices = [int(index) for batch in entry.ids for index in batch.indices]
         shown = ", ".join(self._where(index) for index in indices[:8])
         more = f" and {len(indices) - 8} more" if len(indices) > 8 else ""
-        return (
-            f"the loss is not finite: {losses}; step {entry.step}, epoch {entry.epoch}, lr {entry.lr:.8g}, "
-            f"batch of {shown}{more}; checkpoints of earlier steps stand; lower the learning rate or look at these"
-        )
+        place = f"step {entry.update + 1}, epoch {entry.epoch}, lr {entry.lr:.8g}"
+        return f"{kind} not finite: {losses}; {place}, batch of {shown}{more}"
+
+
+def _read(entry: _Unread) -> dict[str, float]:
+    return {name: float(value) for name, value in entry.losses.items()}
+
+
+def _is_finite(parts: dict[str, float]) -> bool:
+    return all(math.isfinite(value) for value in parts.values())

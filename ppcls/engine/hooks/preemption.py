@@ -30,13 +30,12 @@ class Preemption(Hook):
     def step_end(self, state: TrainState, output: StepOutput) -> None:
         # Several ranks agree only now and then: every agreement makes the host wait.
         asks = dist.world_size() == 1 or state.step % _AGREE_EVERY == 0
-        if asks and not state.ends_epoch and (number := self._agreed()):
-            self._save(state, ["latest"], False)
-            self._stop(state, number)
+        if asks and not state.ends_epoch and self.agreed():
+            self.stop(state)
 
     def epoch_end(self, state: TrainState) -> None:
-        if not state.is_complete and (number := self._agreed()):
-            self._stop(state, number)
+        if not state.is_complete and self.agreed():
+            self._leave(state)
 
     def train_end(self, state: TrainState) -> None:
         for number, handler in self._previous.items():
@@ -48,11 +47,16 @@ class Preemption(Hook):
             signal.default_int_handler(number, frame)
         self._received = number
 
-    def _agreed(self) -> int:
-        """The signal that some rank received, 0 for none; the same answer on all ranks."""
+    def agreed(self) -> int:
+        """The signal that some rank received, 0 for none; the same answer on all ranks, which all ask."""
         return int(dist.all_max([self._received])[0])
 
-    def _stop(self, state: TrainState, number: int) -> None:
-        state.stop_signal = number
-        name = signal.Signals(number).name
+    def stop(self, state: TrainState) -> None:
+        """Save where the run is, and let it end."""
+        self._save(state, ["latest"], False)
+        self._leave(state)
+
+    def _leave(self, state: TrainState) -> None:
+        state.stop_signal = self.agreed()
+        name = signal.Signals(state.stop_signal).name
         logging.getLogger("ppcls").info("stopped by %s after update %d; saved", name, state.step)

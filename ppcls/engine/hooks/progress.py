@@ -15,6 +15,7 @@ class Progress(Hook):
         self._bar: tqdm | None = None
 
     def epoch_begin(self, state: TrainState) -> None:
+        self._close()
         self._bar = tqdm(
             desc=f"epoch {state.epoch + 1}/{state.epochs}",
             total=state.epoch_batches,

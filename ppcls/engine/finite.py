@@ -1,0 +1,28 @@
+"""What ``on_nan: skip`` asks of an update: is it finite, and what was there before it?"""
+
+from collections.abc import Mapping
+
+import paddle
+from paddle import Tensor, nn
+
+from ppcls.utils import dist
+
+
+def is_finite(losses: Mapping[str, Tensor], network: nn.Layer) -> bool:
+    """Whether losses and gradients are finite on every rank; one read of the device."""
+    gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+    flags = [paddle.isfinite(value).all() for value in (*losses.values(), *gradients)]
+    is_bad = not bool(paddle.stack(flags).all())
+    return not dist.all_max([float(is_bad)])[0]
+
+
+def statistics(network: nn.Layer) -> list[tuple[Tensor, Tensor]]:
+    """What a forward pass changes by itself, the running statistics of batch norm: each tensor, and a copy."""
+    return [(tensor, tensor.clone()) for tensor in network.state_dict().values() if tensor.stop_gradient]
+
+
+@paddle.no_grad()
+def put_back(copies: list[tuple[Tensor, Tensor]]) -> None:
+    """Give every tensor of ``statistics`` its values back."""
+    for tensor, copy in copies:
+        paddle.assign(copy, output=tensor)
