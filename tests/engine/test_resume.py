@@ -7,11 +7,13 @@ from pathlib import Path
 
 import paddle
 import pytest
+import yaml
 from tiny_run import NAME, STAGES, run, same, train, weights, write_config
 
 from ppcls.engine.hooks.hook import Hook
 from ppcls.engine.state import StepOutput, TrainState
 from ppcls.registry import HOOKS
+from ppcls.utils.errors import DataError
 
 
 @HOOKS.register
@@ -25,6 +27,18 @@ class SignalAt(Hook):
     def step_end(self, state: TrainState, output: StepOutput) -> None:
         if state.step == self._step:
             signal.raise_signal(self._number)
+
+
+@HOOKS.register
+class LoseAt(Hook):
+    """Fails at a step, after its rows were written."""
+
+    def __init__(self, step: int) -> None:
+        self._step = step
+
+    def step_end(self, state: TrainState, output: StepOutput) -> None:
+        if state.step == self._step:
+            raise DataError("lost")
 
 
 def events(folder: Path) -> list[dict[str, object]]:
@@ -89,6 +103,40 @@ def test_an_unseeded_run_records_the_seed_it_drew(tmp_path: Path) -> None:
     out = tmp_path / "again"
     assert run("train", folder / "config.yaml", f"Global.output_dir={out}") == 0
     assert same(weights(out / NAME / "latest"), weights(folder / "latest"))
+
+
+def test_an_interrupted_unseeded_run_goes_on_with_the_seed_it_drew(tmp_path: Path) -> None:
+    train(tmp_path, "Global.seed=null", "Hooks=[SignalAt: {step: 2}]", code=128 + signal.SIGTERM)
+    folder = tmp_path / "out" / NAME
+    drawn = yaml.safe_load((folder / "config.yaml").read_text())["Global"]["seed"]
+    assert run("train", write_config(tmp_path), "Global.seed=null", flags=("--resume",)) == 0
+    assert yaml.safe_load((folder / "config.yaml").read_text())["Global"]["seed"] == drawn
+
+
+def test_metrics_of_the_training_batches_go_on_in_mid_epoch(tmp_path: Path) -> None:
+    words = ("DataLoader.Train.dataset.batch_transform_ops=null", "Metric.Train=[TopkAcc: {topk: [1]}]")
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    whole.mkdir()
+    broken.mkdir()
+    expected = train(whole, *words)
+    train(broken, *words, "Hooks=[SignalAt: {step: 2}]", code=128 + signal.SIGTERM)
+    assert run("train", write_config(broken), *words, flags=("--resume",)) == 0
+    assert events(broken / "out" / NAME) == events(expected)
+
+
+def test_visualdl_shows_every_row_once_after_a_resume(tmp_path: Path) -> None:
+    pytest.importorskip("visualdl", reason="visualdl is not installed")
+    from visualdl import LogReader
+
+    words = ("Global.use_visualdl=True", "Global.save_every_steps=2")
+    train(tmp_path, *words, "Hooks=[LoseAt: {step: 5}]", code=3)  # rows of updates 3 and 5 are written, not saved
+    assert run("train", write_config(tmp_path), *words, flags=("--resume",)) == 0
+    (log,) = (tmp_path / "out" / NAME / "vdl").iterdir()
+    reader = LogReader(file_path=str(log))
+    rows = [row for row in events(tmp_path / "out" / NAME) if row["event"] == "train"]
+    shown = reader.get_data("scalar", "train_loss")
+    assert [row.id for row in shown] == [row["step"] for row in rows] == [1, 3, 4, 6]
+    assert [row.value for row in shown] == pytest.approx([row["loss"] for row in rows])
 
 
 def test_a_complete_run_started_again_says_so_and_changes_nothing(
