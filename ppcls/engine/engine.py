@@ -10,13 +10,12 @@ import paddle.nn.functional as F
 
 from ppcls.arch import build_model, synchronise
 from ppcls.config import Config, Stage
-from ppcls.config.dump import plain
 from ppcls.data import Loader, build_loader
 from ppcls.data import postprocess as _  # noqa: F401  registers its names
 from ppcls.data.preprocess import Pipeline
 from ppcls.engine import lines
 from ppcls.engine.evaluate import Judge, judge_model
-from ppcls.engine.export import ExportPlan, export
+from ppcls.engine.export import ExportPlan, about, export
 from ppcls.engine.predict import Answer, find_images, predict, write_csv, write_json
 from ppcls.loss import build_loss
 from ppcls.metric import build_metrics
@@ -114,16 +113,12 @@ class Engine:
     def export(self, onnx: bool = False) -> list[Path]:
         """Write ``inference.*`` into ``Global.save_inference_dir`` and print the files."""
         settings = self.config.Global
-        values = plain(self.config)
-        about = {"arch": values["Arch"], "paddle": compat.paddle_version()}
-        if self.config.Infer is not None:
-            about["preprocessing"] = values["Infer"].get("transforms", [])
         plan = ExportPlan(
             Path(settings.save_inference_dir),
             settings.image_shape,
             self.config.Arch.infer_add_softmax,
             onnx,
-            about,
+            about(self.config),
         )
         files = export(self.network, plan)
         for path in files:

@@ -1,12 +1,9 @@
 """Weights -> inference program, run once and compared with the network before anything is announced."""
 
-import hashlib
-import json
 import logging
 import math
-import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,14 +12,19 @@ import paddle
 import paddle.nn.functional as F
 from paddle import Tensor, nn
 
+from ppcls.config import Config
+from ppcls.config.dump import plain
+from ppcls.data.postprocess.topk import read_names
 from ppcls.utils import compat
 from ppcls.utils.errors import PpclsError, WeightsError
+from ppcls.utils.exported import Run, load_program, verify_export, write_manifest
+from ppcls.utils.folders import filled_aside
 from ppcls.utils.seed import Stream, generator
 
 _STEM = "inference"
 _TOLERANCE = 1e-4  # of the largest output
 
-Run = Callable[[np.ndarray], np.ndarray]
+_LOG = logging.getLogger("ppcls")
 
 
 class ExportPlan(NamedTuple):
@@ -48,8 +50,37 @@ class _Program(nn.Layer):
         return F.softmax(logits, axis=-1) if self.add_softmax else logits
 
 
+def about(config: Config) -> dict[str, Any]:
+    """What whoever runs the program must know: network, preprocessing, class names, as far as the config says."""
+    values = plain(config)
+    known = {"arch": values["Arch"], "paddle": compat.paddle_version()}
+    if config.Infer is not None:
+        known["preprocessing"] = values["Infer"]["transforms"]
+        names = _class_names(config.Infer.PostProcess.kwargs, config.Arch.class_num)
+    else:
+        names = []
+        if config.DataLoader.Eval is not None:
+            ops = values["DataLoader"]["Eval"]["dataset"]["transform_ops"]
+            known["preprocessing"] = [*ops, {"ToCHWImage": {}}]  # which a loader does by itself
+    if names:
+        known["class_names"] = names
+    return known
+
+
+def _class_names(arguments: Mapping[str, Any], class_num: int) -> list[str]:
+    file = arguments.get("class_id_map_file")
+    if file is None:
+        return []
+    try:
+        names = read_names(file, arguments.get("delimiter") or " ")
+    except ValueError as error:
+        _LOG.warning("the export will hold no class names: %s", error)
+        return []
+    return [names.get(number, str(number)) for number in range(class_num)]
+
+
 def export(network: nn.Layer, plan: ExportPlan) -> list[Path]:
-    """Write ``inference.*`` into ``plan.folder``: written aside, checked, then renamed, the manifest last.
+    """Write ``inference.*`` into ``plan.folder``: aside, checked, then put there at once in place of an older export.
 
     Returns:
         The files written.
@@ -57,28 +88,24 @@ def export(network: nn.Layer, plan: ExportPlan) -> list[Path]:
         WeightsError: the program answers differently from the network.
         PpclsError: the folder cannot be written, or ``--onnx`` lacks a package.
     """
-    aside = plan.folder / f".tmp-{_STEM}-{os.getpid()}"
-    try:
-        aside.mkdir(parents=True)
-        _require_space(network, aside, files=1 + plan.onnx)
-        _write_program(network, plan, aside)
-        files = sorted(path for path in aside.iterdir() if path.is_file())
-        manifest = _write_manifest(files, plan, aside)
-        return [path.replace(plan.folder / path.name) for path in [*files, manifest]]
-    except OSError as error:
-        place = error.filename or plan.folder
-        raise PpclsError(f"cannot write {place}: {error.strerror}; choose another folder", "output") from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    with filled_aside(plan.folder, lambda name: name.startswith(f"{_STEM}.")) as aside:
+        _require_space(network, plan.folder, files=1 + plan.onnx)
+        try:
+            _write_program(network, plan, aside)
+        except OSError as error:
+            place = error.filename or plan.folder
+            raise PpclsError(f"cannot write {place}: {error.strerror}; choose another folder", "output") from error
+        names = sorted(path.name for path in aside.iterdir())
+    return [plan.folder / name for name in names]
 
 
 def _require_space(network: nn.Layer, folder: Path, files: int) -> None:
     """Paddle writes what fits and says nothing, so look first; with a margin for the program itself."""
     needed = int(1.2 * files * sum(math.prod(tensor.shape) * 4 for tensor in network.state_dict().values())) + (1 << 20)
-    free = shutil.disk_usage(folder).free
+    free = shutil.disk_usage(folder.resolve().parent).free
     if free < needed:
         raise PpclsError(
-            f"cannot write {folder.parent}: it needs {needed} bytes and {free} are free; free some space", "disk-full"
+            f"cannot write {folder}: it needs {needed} bytes and {free} are free; free some space", "disk-full"
         )
 
 
@@ -90,11 +117,12 @@ def _write_program(network: nn.Layer, plan: ExportPlan, aside: Path) -> None:
         expected = program(paddle.to_tensor(images)).numpy()
     spec = paddle.static.InputSpec([None, *plan.image_shape], "float32", name="x")
     paddle.jit.save(program, str(aside / _STEM), input_spec=[spec])
-    require_equal(expected, compat.inference_runner(aside, _STEM)(images), "the exported program")
     if plan.onnx:
-        target = aside / f"{_STEM}.onnx"
-        compat.write_onnx(aside, _STEM, target)
-        require_equal(expected, onnx_runner(target)(images), target.name)
+        compat.write_onnx(aside, _STEM, aside / f"{_STEM}.onnx")
+    write_manifest(aside / _STEM, {"image_shape": plan.image_shape, "softmax": plan.add_softmax, **plan.about})
+    require_equal(expected, load_program(aside / _STEM)(images), "the exported program")
+    if plan.onnx:
+        require_equal(expected, onnx_runner(aside / _STEM)(images), f"{_STEM}.onnx")
 
 
 def require_equal(expected: np.ndarray, got: np.ndarray, what: str) -> None:
@@ -102,11 +130,12 @@ def require_equal(expected: np.ndarray, got: np.ndarray, what: str) -> None:
     difference = float(np.abs(expected - got).max()) if expected.shape == got.shape else float("inf")
     if not difference <= _TOLERANCE * float(np.abs(expected).max()):
         raise WeightsError(f"{what} differs from the network by {difference:.3g}; nothing was written")
-    logging.getLogger("ppcls").info("%s answers as the network does (largest difference %.1e)", what, difference)
+    _LOG.info("%s answers as the network does (largest difference %.1e)", what, difference)
 
 
-def onnx_runner(path: Path) -> Run:
-    """``images -> outputs`` through ONNX Runtime."""
+def onnx_runner(prefix: Path) -> Run:
+    """``images -> outputs`` by a verified ``<prefix>.onnx``, through ONNX Runtime."""
+    path = verify_export(prefix, [".onnx"]).files[".onnx"]
     try:
         import onnxruntime
     except ImportError as error:
@@ -121,19 +150,3 @@ def onnx_runner(path: Path) -> Run:
 def _trial_images(image_shape: tuple[int, int, int]) -> np.ndarray:
     """Two made-up pictures, float32: a batch other than 1 shows that the batch size stayed free."""
     return generator(0, Stream.SAMPLE).standard_normal((2, *image_shape), dtype=np.float32)
-
-
-def _write_manifest(files: list[Path], plan: ExportPlan, aside: Path) -> Path:
-    contents = {path.name: path.read_bytes() for path in files}
-    manifest = {
-        "format": 1,
-        "files": {
-            name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in contents.items()
-        },
-        "image_shape": list(plan.image_shape),
-        "softmax": plan.add_softmax,
-        **plan.about,
-    }
-    path = aside / f"{_STEM}.manifest.json"
-    path.write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    return path

@@ -77,16 +77,9 @@ def program_file(folder: Path, stem: str) -> Path:
     raise WeightsError(f"{folder}: no {stem}.json and no {stem}.pdmodel; export again")
 
 
-def inference_runner(folder: Path, stem: str) -> Callable[[np.ndarray], np.ndarray]:
-    """``images -> outputs`` through Paddle Inference, on the CPU.
-
-    Raises:
-        WeightsError: a file is missing; Paddle itself would answer from uninitialised memory.
-    """
-    weights = folder / f"{stem}.pdiparams"
-    if not weights.is_file():
-        raise WeightsError(f"{weights} is missing; export again")
-    config = paddle.inference.Config(str(program_file(folder, stem)), str(weights))
+def inference_runner(program: Path, parameters: Path) -> Callable[[np.ndarray], np.ndarray]:
+    """``images -> outputs`` through Paddle Inference, on the CPU; for files that ``utils/exported.py`` has verified."""
+    config = paddle.inference.Config(str(program), str(parameters))
     config.disable_gpu()
     config.disable_glog_info()
     predictor = paddle.inference.create_predictor(config)

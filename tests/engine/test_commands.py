@@ -15,7 +15,7 @@ import pytest
 from tiny_run import NAME, ROOT, STAGES, run, tool, train, write_config
 
 from ppcls.data.dataloader.synthetic_dataset import SyntheticDataset
-from ppcls.utils import compat
+from ppcls.utils.exported import load_program
 
 LINE = r"\[\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\] ppcls INFO: "
 NUMBER = r"\d+\.\d{5}"
@@ -151,11 +151,14 @@ def test_infer_takes_a_list_of_pictures(home: Path, tmp_path: Path, capsys: pyte
 
 
 def test_the_exported_program_answers_as_infer_does(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("export", home / "tiny.yaml", best(home)) == 0
+    (home / "names.txt").write_text("0 left\n2 näh dran\n", encoding="utf-8")
+    assert run("export", home / "tiny.yaml", best(home), f"Infer.PostProcess.class_id_map_file={home}/names.txt") == 0
     folder = home / "out" / "inference"
     manifest = json.loads((folder / "inference.manifest.json").read_text())
     assert {path.name for path in folder.iterdir()} == {*manifest["files"], "inference.manifest.json"}
-    run_program = compat.inference_runner(folder, "inference")
+    assert manifest["preprocessing"][-1] == {"ToCHWImage": {}}
+    assert manifest["class_names"] == ["left", "1", "näh dran", "3"]
+    run_program = load_program(folder / "inference")
     image = cv2.resize(SyntheticDataset(class_num=4, side=50).pixels(0)[:, :, ::-1], (32, 32))
     values = (image / 255.0 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     scores = run_program(values.transpose(2, 0, 1)[None].astype("float32"))[0]
