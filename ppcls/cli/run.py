@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ppcls.config import Run, load_run
-from ppcls.utils import runtime
+from ppcls.utils import launcher, runtime
 from ppcls.utils.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ def _command(
 
 def _load(args: argparse.Namespace, mode: str, more: list[str] | None = None) -> tuple[Run, str]:
     """The config, and what was done to the environment; after this, paddle may be imported."""
+    launcher.leave_with_launcher()
     run = load_run(args.config, [*args.override, *(more or [])], mode)
     return run, runtime.prepare()
 

@@ -14,7 +14,7 @@ from ppcls.data import Loader, build_loader
 from ppcls.data import postprocess as _  # noqa: F401  registers its names
 from ppcls.data.preprocess import Pipeline
 from ppcls.engine import lines
-from ppcls.engine.evaluate import Judge, judge_model
+from ppcls.engine.evaluate import Judge, Watch, judge_model
 from ppcls.engine.export import ExportPlan, about, export
 from ppcls.engine.predict import Answer, find_images, predict, write_csv, write_json
 from ppcls.loss import build_loss
@@ -25,6 +25,7 @@ from ppcls.utils.errors import ConfigError, PpclsError
 from ppcls.utils.files import output_errors
 from ppcls.utils.save_load import find_prefix, load_into, read_weights
 from ppcls.utils.seed import Stream, derive, draw_seed
+from ppcls.utils.watchdog import Pulse
 
 _LOG = logging.getLogger("ppcls")
 
@@ -59,7 +60,7 @@ class Engine:
             with output_errors(self.stage.folder):
                 self.stage.folder.mkdir(parents=True, exist_ok=True)
                 logger.add_file(self.stage.folder / "eval.log")
-        results = judge_model(self.network, self.judge(), epoch=0)
+        results = judge_model(self.network, self.judge(), epoch=0, watch=Watch(Pulse()))
         _LOG.info(lines.mean_line("Eval", "[Epoch 0]", results))
         logger.close_files()
         return results

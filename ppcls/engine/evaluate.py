@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import paddle
@@ -15,6 +16,7 @@ from ppcls.metric import Metrics
 from ppcls.utils import dist
 from ppcls.utils.errors import NonFiniteError
 from ppcls.utils.meter import Means, Stopwatch
+from ppcls.utils.watchdog import Pulse
 
 
 class Judge(NamedTuple):
@@ -31,22 +33,17 @@ class EvaluationStopped(Exception):
 
 
 class Watch(NamedTuple):
-    """Who looks on: ``mark`` is told what the run does now, ``stop`` says whether it shall stop.
+    """Who looks on: ``pulse`` is told what the run does now, ``stop`` says whether it shall stop.
 
-    ``stop`` is asked by all ranks equally often.
+    ``stop`` is asked after batches, by all ranks equally often.
     """
 
-    mark: Callable[[str], None] = lambda doing: None
+    pulse: Pulse
+    step: int = 0  # updates done
     stop: Callable[[], bool] = lambda: False
 
 
-UNWATCHED = Watch()
-_AGREE_EVERY = 10  # batches, on several ranks: every agreement makes them wait for each other
-
-
-def evaluate(
-    forward: Callable[[Tensor], Tensor], judge: Judge, epoch: int, watch: Watch = UNWATCHED
-) -> dict[str, float]:
+def evaluate(forward: Callable[[Tensor], Tensor], judge: Judge, epoch: int, watch: Watch) -> dict[str, float]:
     """Means over every sample once, whatever the number of ranks and the size of the last batch.
 
     Args:
@@ -65,10 +62,12 @@ def evaluate(
     finite: list[Tensor] = []
     place = f"[Epoch {epoch}]"
     rounds = _common_rounds(judge.loader)
-    watch.mark("evaluation batch 0")
+    wait = partial(watch.pulse.mark, step=watch.step, reading=judge.loader.reading)
+    wait("evaluation, batch 0")
     waiting_since = time.perf_counter()
     for batch in judge.loader.batches(0):
         clock.waited(time.perf_counter() - waiting_since)
+        watch.pulse.mark(f"evaluation, the network on batch {batch.id.number}", watch.step)
         logits = forward(batch.images)
         finite.append(paddle.isfinite(logits).all())
         if judge.loss is not None:
@@ -79,17 +78,19 @@ def evaluate(
         if judge.print_batch_step > 0 and number % judge.print_batch_step == 0:
             means = losses.read() | judge.metrics.local()
             logger.info(lines.eval_line(f"{place}[Iter: {number}/{len(judge.loader)}]", means, clock.read()))
-        watch.mark(f"evaluation batch {number + 1}")
-        if number in rounds and watch.stop():
+        if number < rounds and watch.stop():
             raise EvaluationStopped
+        wait(f"evaluation, batch {number + 1}")
         waiting_since = time.perf_counter()
+    watch.pulse.mark("the end of the evaluation", watch.step)
+    dist.meet()  # some have read more pictures, or slower ones
     _require_finite(finite, epoch)
     names = judge.loss.keys() if judge.loss is not None else []
     return _mean_over_ranks(losses, names) | judge.metrics.compute()
 
 
 @paddle.no_grad()
-def judge_model(model: nn.Layer, judge: Judge, epoch: int, watch: Watch = UNWATCHED) -> dict[str, float]:
+def judge_model(model: nn.Layer, judge: Judge, epoch: int, watch: Watch) -> dict[str, float]:
     """``evaluate`` of a network in eval mode; its mode is restored."""
     was_training = model.training
     model.eval()
@@ -109,12 +110,9 @@ def judge_all(models: Mapping[str, nn.Layer], judge: Judge, epoch: int, watch: W
     return results
 
 
-def _common_rounds(loader: Loader) -> range:
-    """After which batches to ask whether to stop: often alone, and as often on every rank, which have to agree."""
-    if dist.world_size() == 1:
-        return range(len(loader))
-    fewest = -int(dist.all_max([-len(loader)])[0])
-    return range(_AGREE_EVERY - 1, fewest, _AGREE_EVERY)
+def _common_rounds(loader: Loader) -> int:
+    """The batches that every rank has: after these all ask whether to stop."""
+    return -int(dist.all_max([-len(loader)])[0])
 
 
 def _add_loss(losses: Means, loss: nn.Layer, logits: Tensor, batch: Batch) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ class Keeper:
     Args:
         config: what may not change on resume, as ``changes.fingerprint`` tells it.
         before: called on all ranks before every save.
+        saved: called on all ranks after every save, with its step.
     """
 
     def __init__(
@@ -35,20 +37,25 @@ class Keeper:
         keep_last: int,
         config: dict[str, str],
         before: Callable[[], None],
+        saved: Callable[[int], None],
     ) -> None:
         self._store = store
         self._records = records
         self._keep_last = keep_last
         self._config = config
         self._before = before
+        self._saved = saved
 
     def save(self, state: TrainState, names: Sequence[str], after_evaluation: bool) -> None:
-        """Commit a unit and let ``names`` point at it; all ranks call it, rank 0 writes."""
+        """Commit a unit and let ``names`` point at it; all ranks call it, rank 0 writes and the others wait."""
         for model in state.eval_models.values():
             dist.share_statistics(model)
         self._before()
-        if not dist.is_main():
-            return
+        state.pulse.mark("a checkpoint", state.step)
+        dist.from_main(partial(self._write, state, names, after_evaluation))
+        self._saved(state.step)
+
+    def _write(self, state: TrainState, names: Sequence[str], after_evaluation: bool) -> None:
         info = UnitInfo(
             step=state.step,
             epoch=state.epoch,
@@ -61,7 +68,8 @@ class Keeper:
             best=state.best._asdict() if state.best else None,
             versions={"paddle": compat.paddle_version()},
         )
-        self._store.save(_payload(state, self._records), info, names)
+        payload = _payload(state, self._records)
+        self._store.save(payload, info, names, state.pulse.part)
         self._store.prune(self._keep_last)
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import secrets
 import shutil
 import time
 from contextlib import ExitStack
@@ -14,6 +15,7 @@ from paddle.utils import unique_name
 from ppcls.config import Run, Stage, resolved_yaml
 from ppcls.engine.changes import with_seed_of
 from ppcls.engine.hooks.nan_guard import BadUpdate
+from ppcls.engine.presence import Presence
 from ppcls.engine.state import TrainState
 from ppcls.engine.training import Training, announce, prepare_folder
 from ppcls.utils import compat, dist, launcher, logger
@@ -21,6 +23,8 @@ from ppcls.utils.checkpoint import CheckpointStore, Unit, unit_step
 from ppcls.utils.errors import ConfigError, NonFiniteError, PpclsError
 from ppcls.utils.files import output_errors
 from ppcls.utils.save_load import find_prefix
+from ppcls.utils.signals import StopRequests
+from ppcls.utils.status import StatusFolder
 
 _LOG = logging.getLogger("ppcls")
 _SIGNAL_CODE = 128
@@ -44,7 +48,6 @@ def train_run(run: Run, options: TrainOptions) -> int:
         0 when all epochs of all stages are done, 128 + n when signal n stopped the run after saving.
     """
     _require_one_place(run)
-    launcher.leave_with_launcher()
     logs = dist.rank() in run.stages[0].config.Global.log_ranks
     logger.setup(quiet=not logs).info(options.environment)
     compat.select_device(run.stages[0].config.Global.device)
@@ -52,12 +55,17 @@ def train_run(run: Run, options: TrainOptions) -> int:
     moved = None if options.dry_run else launcher.tidy_logs(Path(run.stages[0].config.Global.output_dir))
     if moved is not None:
         _LOG.info("the launcher's logs are in %s", moved)
+    if options.dry_run:
+        for stage in run.stages:
+            _rehearse(stage)
+        return 0
     previous: Stage | None = None  # as its file says it, without what was handed to it
-    for stage in run.stages:
-        code = _rehearse(stage) if options.dry_run else _train_stage(stage, previous, options)
-        if code:
-            return code
-        previous = stage
+    with StopRequests() as requests:
+        for stage in run.stages:
+            code = _train_stage(stage, previous, options, requests)
+            if code:
+                return code
+            previous = stage
     return 0
 
 
@@ -69,17 +77,16 @@ def _require_one_place(run: Run) -> None:
             raise ConfigError(f"{stage.name}: Global.checkpoints: a run of stages continues by auto; got {wanted!r}")
 
 
-def _rehearse(stage: Stage) -> int:
+def _rehearse(stage: Stage) -> None:
     announce(stage)
     with unique_name.guard():
         training = Training(stage)
         training.start_from(stage.config.Global.pretrained_model)
         training.rehearse()
     print(resolved_yaml(training.stage), end="")
-    return 0
 
 
-def _train_stage(stage: Stage, previous: Stage | None, options: TrainOptions) -> int:
+def _train_stage(stage: Stage, previous: Stage | None, options: TrainOptions, requests: StopRequests) -> int:
     store = CheckpointStore(stage.folder)
     is_new = dist.is_main() and not stage.folder.exists()
     with ExitStack() as opened:
@@ -87,7 +94,14 @@ def _train_stage(stage: Stage, previous: Stage | None, options: TrainOptions) ->
         try:
             # Rank 0 alone looks at the folder: what another saw there would depend on when, and on which machine.
             unit = dist.from_main(lambda: _open(stage, store, options, opened))
-            return _train_from(unit, stage, previous, store, options)
+            if unit is not None and unit.payload.states.get("epoch", 0) >= stage.config.Global.epochs:
+                _LOG.info("%s is already complete: %d epochs", stage.name or "training", unit.payload.states["epoch"])
+                return 0
+            stage = _with_start(stage, previous) if unit is None else with_seed_of(stage, unit)
+            status = StatusFolder(stage.folder)
+            life = dist.from_main(partial(_begin_life, status))
+            with Presence(status, life, stage.config.Global.watchdog_s, requests) as presence:
+                return _train_from(unit, stage, store, options, presence)
         except PpclsError as error:
             if error.slug != "locked":
                 _note(error, store, is_new)
@@ -111,28 +125,45 @@ def _open(stage: Stage, store: CheckpointStore, options: TrainOptions, opened: E
     return _where_to_continue(stage, store)
 
 
+def _begin_life(status: StatusFolder) -> str:
+    """A name for this start of the run, by which its ranks know each other's records; those of earlier ones go."""
+    status.clear()
+    return secrets.token_hex(8)
+
+
 def _train_from(
-    unit: Unit | None, stage: Stage, previous: Stage | None, store: CheckpointStore, options: TrainOptions
+    unit: Unit | None, stage: Stage, store: CheckpointStore, options: TrainOptions, presence: Presence
 ) -> int:
-    if unit is not None and unit.payload.states.get("epoch", 0) >= stage.config.Global.epochs:
-        _LOG.info("%s is already complete: %d epochs", stage.name or "training", unit.payload.states["epoch"])
-        return 0
-    stage = _with_start(stage, previous) if unit is None else with_seed_of(stage, unit)
     announce(stage)
     left_out: frozenset[int] = frozenset()
     while True:
         try:
-            state = _live(unit, stage, store, left_out, options)
-            return _SIGNAL_CODE + state.stop_signal if state.stop_signal else 0
+            state = _live(unit, stage, store, left_out, options, presence)
         except BadUpdate as error:
             if stage.config.Global.on_nan != "rollback":
                 raise
             left_out |= {error.update}
             unit = dist.from_main(partial(_roll_back, store, error, left_out))
+        else:
+            return _said(presence, state.stop_signal)
+
+
+def _said(presence: Presence, stop_signal: int | None) -> int:
+    """The exit code of a stage that ended well, or was stopped and saved; also for its record."""
+    if stop_signal is None:
+        presence.complete()
+        return 0
+    presence.stopped(_SIGNAL_CODE + stop_signal)
+    return _SIGNAL_CODE + stop_signal
 
 
 def _live(
-    unit: Unit | None, stage: Stage, store: CheckpointStore, left_out: frozenset[int], options: TrainOptions
+    unit: Unit | None,
+    stage: Stage,
+    store: CheckpointStore,
+    left_out: frozenset[int],
+    options: TrainOptions,
+    presence: Presence,
 ) -> TrainState:
     """One life of a stage: from a checkpoint, or from its beginning, to its end or to what stops it.
 
@@ -141,13 +172,13 @@ def _live(
     """
     # Paddle's names of accumulators count up in a process; within the guard they are the same in every life of a run.
     with unique_name.guard():
-        training = Training(stage)
+        training = Training(stage, presence.pulse)
         training.state.left_out = left_out
         if unit is None:
             training.start_from(stage.config.Global.pretrained_model)
-            return training.run(store, {})
+            return training.run(store, {}, presence)
         training.continue_from(unit, allow_change=options.allow_config_change)
-        return training.run(store, unit.payload.states.get("records", {}))
+        return training.run(store, unit.payload.states.get("records", {}), presence)
 
 
 def _roll_back(store: CheckpointStore, error: BadUpdate, left_out: frozenset[int]) -> Unit:

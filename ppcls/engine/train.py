@@ -38,6 +38,8 @@ def train_step(state: TrainState, batches: Sequence[Batch]) -> StepOutput:
             mean = value.detach() * share
             losses[name] = losses[name] + mean if name in losses else mean
         scored.append(Scored(logits.detach(), batch.labels))
+    if state.model is state.network:
+        dist.average_gradients(state.network)
     # Only `on_nan: skip` reads here: what it protects must not be touched first.
     is_bad = before is not None and not is_finite(losses, state.network)
     if is_bad:
@@ -61,7 +63,7 @@ def _count(state: TrainState, batches: Sequence[Batch]) -> None:
 
 
 def _gradients_meet(state: TrainState, is_last: bool) -> AbstractContextManager[None]:
-    """Ranks exchange gradients with the last micro-batch of an update only."""
+    """A model that exchanges gradients in its backward pass does so with the last micro-batch of an update only."""
     if is_last or state.model is state.network:
         return nullcontext()
     return state.model.no_sync()
@@ -100,9 +102,12 @@ def _run_epoch(state: TrainState, loader: Loader, hooks: Sequence[Hook], plan: P
     batches = loader.batches(state.epoch, state.batch)
     try:
         while not state.ends_epoch and state.stop_signal is None:
+            waiting = f"batch {state.batch} of epoch {state.epoch + 1}"
+            state.pulse.mark(waiting, state.step, loader.reading)
             taken = _take(batches, plan.update_freq, state)
-            state.pulse.mark(f"update {state.step + 1}")
+            state.pulse.mark(f"update {state.step + 1}", state.step)
             output = train_step(state, taken)
+            state.pulse.mark(f"the log and the checkpoint after update {state.step}", state.step)
             state.clock.count(sum(len(part.labels) for part in output.scored), len(output.ids))
             for hook in hooks:
                 hook.step_end(state, output)
@@ -112,7 +117,6 @@ def _run_epoch(state: TrainState, loader: Loader, hooks: Sequence[Hook], plan: P
 
 def _take(batches: Iterator[Batch], count: int, state: TrainState) -> list[Batch]:
     """The next ``count`` micro-batches, fewer at the end of the epoch, and the time spent waiting for them."""
-    state.pulse.mark(f"batch {state.batch} of epoch {state.epoch + 1}")
     start = time.perf_counter()
     taken = list(islice(batches, count))
     state.clock.waited(time.perf_counter() - start)

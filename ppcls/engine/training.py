@@ -14,8 +14,9 @@ from ppcls.engine.evaluate import EvaluationStopped, Judge, Watch, judge_all
 from ppcls.engine.hooks import Outputs, default_hooks
 from ppcls.engine.hooks.bad_pictures import BadPictures
 from ppcls.engine.hooks.nan_guard import NanGuard
-from ppcls.engine.hooks.preemption import Preemption
+from ppcls.engine.hooks.preemption import Preemption, Rounds
 from ppcls.engine.plan import Plan
+from ppcls.engine.presence import Presence
 from ppcls.engine.records import Records
 from ppcls.engine.saving import Keeper, restore
 from ppcls.engine.state import TrainState
@@ -26,14 +27,20 @@ from ppcls.optimizer import build_optimizer
 from ppcls.utils import dist, logger
 from ppcls.utils.checkpoint import CheckpointStore, Unit
 from ppcls.utils.files import output_errors, write_whole
+from ppcls.utils.watchdog import Pulse
 
 _LOG = logging.getLogger("ppcls")
 
 
 class Training:
-    """Everything of one stage that is needed to run its epochs; building it writes nothing."""
+    """Everything of one stage that is needed to run its epochs; building it writes nothing.
 
-    def __init__(self, stage: Stage) -> None:
+    Args:
+        pulse: is told what the run does.
+    """
+
+    def __init__(self, stage: Stage, pulse: Pulse | None = None) -> None:
+        self._pulse = pulse or Pulse()
         self.engine = Engine(stage, "train")
         if stage.config.Global.use_dali:
             _LOG.warning("Global.use_dali: the project's own reader serves instead")
@@ -64,7 +71,7 @@ class Training:
         dist.from_main(lambda: require_unchanged(unit, self.config, allow=allow_change))
         _LOG.info("Finish load checkpoints from %s: epoch %d", unit.prefix, self.state.epoch)
 
-    def run(self, store: CheckpointStore, records_lengths: Mapping[str, int]) -> TrainState:
+    def run(self, store: CheckpointStore, records_lengths: Mapping[str, int], presence: Presence) -> TrainState:
         """Train the epochs that are left, writing into the stage's folder.
 
         Args:
@@ -78,10 +85,10 @@ class Training:
                 records.cut_back(records_lengths)
         bad = BadPictures(self.loader.bad, records)
         config = fingerprint(self.config) if dist.is_main() else {}
-        keeper = Keeper(store, records, self.config.Global.keep_last, config, bad.exchange)
+        keeper = Keeper(store, records, self.config.Global.keep_last, config, bad.exchange, presence.saved)
         if self.state.on_nan == "rollback" and self.state.step == 0:
             keeper.save(self.state, ["latest"], False)
-        preemption = Preemption(keeper.save)
+        preemption = Preemption(keeper.save, presence.requests)
         outputs = Outputs(folder, records, bad, keeper, preemption)
         hooks = default_hooks(self.config, self.plan, outputs, self._eval_names(), self.loader)
         fit(self.state, self.loader, hooks, self.plan, partial(self._evaluate, preemption))
@@ -137,12 +144,14 @@ class Training:
             on_nan=self.config.Global.on_nan,
             metrics=self._train_metrics(),
             eval_models={"": network} | ({"ema_": average} if average is not None else {}),
+            pulse=self._pulse,
         )
 
     def _evaluate(self, preemption: Preemption, state: TrainState) -> dict[str, float]:
         for model in state.eval_models.values():
             dist.share_statistics(model)
-        watch = Watch(state.pulse.mark, lambda: preemption.agreed() > 0)
+        rounds = Rounds(dist.meet)  # pictures may be slow on one rank, and nothing else holds them together here
+        watch = Watch(state.pulse, state.step, lambda: rounds.is_due() and preemption.agreed() > 0)
         try:
             return judge_all(state.eval_models, self.judge, state.epoch + 1, watch)
         except EvaluationStopped:

@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,11 +69,19 @@ class CheckpointStore:
         found = [path for path in self.folder.glob("step-*") if _UNIT.fullmatch(path.name) and path.is_dir()]
         return sorted(found, key=_order)
 
-    def save(self, payload: Payload, info: UnitInfo, names: Sequence[str] = ("latest",)) -> Path:
+    def save(
+        self,
+        payload: Payload,
+        info: UnitInfo,
+        names: Sequence[str] = ("latest",),
+        written: Callable[[], None] = lambda: None,
+    ) -> Path:
         """Commit a unit, let ``names`` point at it, and return its folder; the disk has it then.
 
         A unit of that step and suffix that stands and verifies is left as it is.
 
+        Args:
+            written: called after every file.
         Raises:
             NonFiniteError: a tensor holds NaN or infinity; nothing is written.
             PpclsError: the system refused (disk-full, output, io-error); older units are as they were.
@@ -82,7 +90,7 @@ class CheckpointStore:
         unit = self.folder / f"step-{info.step:09d}-{info.suffix}"
         with output_errors(unit):
             if not self._stands(unit):
-                self._commit(unit, payload, info, tuple(names))
+                self._commit(unit, payload, info, tuple(names), written)
             for name in names:
                 self._link(unit, name)
             sync_folder(self.run_folder)
@@ -165,7 +173,9 @@ class CheckpointStore:
                         leftover.unlink()
         self._repair_links()
 
-    def _commit(self, unit: Path, payload: Payload, info: UnitInfo, names: tuple[str, ...]) -> None:
+    def _commit(
+        self, unit: Path, payload: Payload, info: UnitInfo, names: tuple[str, ...], written: Callable[[], None]
+    ) -> None:
         aside = self.folder / f".tmp-{unit.name}-{os.getpid()}"
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
@@ -175,6 +185,7 @@ class CheckpointStore:
             for suffix, data in _encode(payload):
                 write_synced(aside / f"model{suffix}", data)
                 files[suffix] = FileMark.of(data)
+                written()
             manifest = Manifest(info, files, tensor_table(payload.params), names)
             write_synced(aside / f"model{SUFFIX}", manifest.to_bytes())
             sync_folder(aside)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import paddle
@@ -46,6 +47,11 @@ def _require_gpu(wanted: str) -> None:
     number = int(wanted.partition(":")[2] or 0)
     if number >= count:
         raise ConfigError(f"Global.device: {wanted} asked for, but {count} GPUs are visible; {advice}")
+
+
+def rank_store() -> Any:
+    """The key-value store through which ranks found each other: ``add(key, n)`` gives the new sum, slowly."""
+    return paddle.base.core.create_or_get_global_tcp_store()
 
 
 def device_memory_mb() -> dict[str, float]:

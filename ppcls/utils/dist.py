@@ -4,6 +4,7 @@ Every function that exchanges something is called by all ranks or by none, in th
 """
 
 import os
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
@@ -11,9 +12,12 @@ import paddle
 import paddle.distributed
 from paddle import Tensor, nn
 
-from ppcls.utils.errors import PpclsError, WorkerError
+from ppcls.utils import compat
+from ppcls.utils.errors import PpclsError, RankError
 
 Answer = TypeVar("Answer")
+_MEETING = "ppcls/meeting"
+_PATIENCE_S = 1800.0  # as long as NCCL waits; gloo, on a CPU, gives up after 30 s inside an exchange
 
 
 def rank() -> int:
@@ -40,8 +44,30 @@ def start() -> None:
 
 
 def wrap(model: nn.Layer) -> nn.Layer:
-    """The model whose gradients are averaged over ranks; the model itself for one rank."""
-    return paddle.DataParallel(model) if world_size() > 1 else model
+    """The model to train; every rank begins with rank 0's weights.
+
+    On GPUs its backward pass averages the gradients over ranks, while it computes the next. Otherwise it is the model
+    itself, for ``average_gradients``: an error of gloo inside a backward pass aborts the process in C++.
+    """
+    if world_size() > 1 and paddle.get_device().startswith("gpu"):
+        return paddle.DataParallel(model)
+    share(model.state_dict().values())
+    return model
+
+
+@paddle.no_grad()
+def average_gradients(model: nn.Layer) -> None:
+    """Replace every gradient by its mean over ranks, in one exchange for each dtype; does nothing for one rank."""
+    if world_size() == 1:
+        return
+    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    for dtype in sorted({str(gradient.dtype) for gradient in gradients}):
+        group = [gradient for gradient in gradients if str(gradient.dtype) == dtype]
+        total = paddle.concat([gradient.flatten() for gradient in group])
+        paddle.distributed.all_reduce(total)
+        parts = paddle.split(total / world_size(), [gradient.size for gradient in group])
+        for gradient, part in zip(group, parts, strict=True):
+            paddle.assign(part.reshape(gradient.shape), output=gradient)
 
 
 def all_sum(values: Sequence[float]) -> list[float]:
@@ -54,8 +80,28 @@ def all_max(values: Sequence[float]) -> list[float]:
     return _reduce(values, paddle.distributed.ReduceOp.MAX)
 
 
+def meet() -> None:
+    """Wait until all ranks are here, for half an hour at most.
+
+    What one rank does alone, or slower than the others, ends in a meeting: an exchange would give up on it too early.
+
+    Raises:
+        RankError: they did not come.
+    """
+    if world_size() == 1:
+        return
+    store = compat.rank_store()
+    # The n-th arrival belongs to meeting (n - 1) // world: nobody comes to the next one before all came to this.
+    complete = (store.add(_MEETING, 1) - 1) // world_size() * world_size() + world_size()
+    deadline = time.monotonic() + _PATIENCE_S
+    while store.add(_MEETING, 0) < complete:
+        if time.monotonic() > deadline:
+            raise RankError(f"rank {rank()} waited {_PATIENCE_S:g} s for other ranks; look at their logs")
+        time.sleep(0.01)
+
+
 def from_main(function: Callable[[], Answer]) -> Answer:
-    """What the call gives on rank 0, which alone makes it; the others wait for it, for half a minute at most on a CPU.
+    """What the call gives on rank 0, which alone makes it and may take its time; the others wait for it.
 
     Raises:
         PpclsError: as rank 0's call, on every rank: so all leave with one exit code.
@@ -68,6 +114,7 @@ def from_main(function: Callable[[], Answer]) -> Answer:
             answer = function()
         except PpclsError as caught:
             error = caught
+    meet()
     shared = [answer, error]
     paddle.distributed.broadcast_object_list(shared, src=0)
     answer, error = shared
@@ -102,12 +149,10 @@ def share_statistics(model: nn.Layer) -> None:
 
 
 def require_equal(value: int, what: str) -> None:
-    """WorkerError unless all ranks have the same whole number; unequal ones would wait for each other for ever."""
+    """RankError unless all ranks have the same whole number; unequal ones would wait for each other for ever."""
     high, negated_low = all_max([value, -value])
     if high != -negated_low:
-        raise WorkerError(
-            f"{what} differs between ranks (rank {rank()}: {value}); give all ranks the same data", "rank"
-        )
+        raise RankError(f"{what} differs between ranks (rank {rank()}: {value}); give all ranks the same data")
 
 
 def _reduce(values: Sequence[float], how: int) -> list[float]:

@@ -48,3 +48,20 @@ class WorkerError(PpclsError):
 
     code = 6
     default_slug = "worker"
+
+
+class RankError(WorkerError):
+    """Another rank failed: this one follows it, with its code where it said one."""
+
+    default_slug = "rank"
+
+    def __init__(self, message: str, slug: str | None = None, code: int = WorkerError.code) -> None:
+        super().__init__(message, slug)
+        self.code = code
+
+
+class StallError(PpclsError):
+    """Nothing was finished for longer than ``Global.watchdog_s`` allows."""
+
+    code = 7
+    default_slug = "step-stall"

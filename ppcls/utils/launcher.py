@@ -17,9 +17,16 @@ def is_launched(environ: MutableMapping[str, str] = os.environ) -> bool:
 
 
 def leave_with_launcher(environ: MutableMapping[str, str] = os.environ) -> None:
-    """Be told by SIGTERM when the launcher is killed, which otherwise leaves its ranks running; Linux only."""
-    if is_launched(environ) and sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGTERM)
+    """Be told by SIGTERM when the launcher is killed, which otherwise leaves its ranks running; Linux only.
+
+    Call it first of all: a launcher that is gone by then cannot be told from another parent.
+    """
+    if not is_launched(environ) or sys.platform != "linux":
+        return
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGTERM)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def tidy_logs(output_dir: Path, environ: MutableMapping[str, str] = os.environ) -> Path | None:

@@ -24,7 +24,7 @@ from rank_training import (
 from test_resume import SignalAt
 from tiny_run import NAME, run, write_config
 
-from ppcls.engine.evaluate import judge_model
+from ppcls.engine.evaluate import Watch, judge_model
 from ppcls.engine.hooks.nan_guard import NanGuard
 from ppcls.engine.state import StepOutput
 from ppcls.engine.training import Training
@@ -52,7 +52,7 @@ def evaluate_sizes(folder: Path) -> dict[str, dict[str, float]]:
         training = Training(stage_of(folder, Case(network), f"DataLoader.Eval.dataset.samples={size}"))
         for tensor in training.state.network.parameters():
             tensor.set_value(tensor * 3.0 if tensor.ndim == 4 else tensor)  # logits that tell the samples apart
-        results[str(size)] = judge_model(training.state.network, training.judge, epoch=1)
+        results[str(size)] = judge_model(training.state.network, training.judge, 1, Watch(training.state.pulse))
     return results
 
 
@@ -78,7 +78,7 @@ def stop_for_the_last_rank(folder: Path) -> list[str]:
     if bad:
         training.state.network.fc.bias.set_value(np.full([4], np.inf))
     with pytest.raises(NonFiniteError) as caught:
-        judge_model(training.state.network, training.judge, epoch=1)
+        judge_model(training.state.network, training.judge, 1, Watch(training.state.pulse))
     return [*messages, str(caught.value)]
 
 

@@ -7,6 +7,7 @@ pipe of its own, which ends when the worker does.
 """
 
 import ctypes
+import faulthandler
 import math
 import mmap
 import multiprocessing
@@ -21,6 +22,7 @@ import numpy as np
 from ppcls.data.dataloader.reader import Piece, Reader
 from ppcls.data.dataloader.source import Source, Task, Worker
 from ppcls.utils.errors import WorkerError
+from ppcls.utils.watchdog import STACKS_SIGNAL
 
 _PR_SET_PDEATHSIG = 1
 _JOIN_S = 10.0
@@ -99,6 +101,7 @@ def _work(
     os.setpgid(0, 0)  # a signal to the group is for the parent, which saves before it ends us
     for name in _HANDLED:
         signal.signal(getattr(signal, name), signal.SIG_DFL)
+    faulthandler.register(STACKS_SIGNAL)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         return  # it died before the line above

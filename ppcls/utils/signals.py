@@ -1,0 +1,96 @@
+"""SIGTERM, SIGINT and SIGUSR1 as a request to stop, with a deadline."""
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from types import FrameType
+from typing import NoReturn
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+DEADLINE_S = 25.0  # from a signal to the end; the launcher kills after 30
+ONE_REQUEST_S = 2.0  # the launcher sends a signal three times
+_LOOK_S = 0.2
+
+
+class StopRequests:
+    """While it is open, a signal is noted in ``received`` instead of ending the process; 0 is none.
+
+    A thread hears signals too, also while the main thread is inside an operation of paddle. It ends the process with
+    128 + the first signal when a signal comes again after two seconds, or when the deadline has passed.
+
+    Open it in the main thread, after paddle was imported, which installs handlers of its own.
+    """
+
+    def __init__(self) -> None:
+        self.received = 0
+        self.leaving: Callable[[int, str], None] = lambda code, reason: None  # told before the process is ended
+        self._since = 0.0
+        self._previous: dict[int, object] = {}
+        self._wakeup = -1
+        self._ours, self._theirs = socket.socketpair()
+        self._thread = threading.Thread(target=self._listen, name="ppcls-signals", daemon=True)
+
+    def __enter__(self) -> "StopRequests":
+        self._ours.settimeout(_LOOK_S)
+        self._theirs.setblocking(False)
+        self._wakeup = signal.set_wakeup_fd(self._theirs.fileno(), warn_on_full_buffer=False)
+        self._previous = {number: signal.signal(number, self._handle) for number in SIGNALS}
+        for number in SIGNALS:
+            signal.siginterrupt(number, False)  # paddle's store takes an interrupted read for a lost connection
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._wakeup)
+        self._theirs.close()  # the thread reads the end of it, and ends
+        self._thread.join()
+        self._ours.close()
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        """Called in the main thread, once it is back in Python; without it the wakeup descriptor would stay silent."""
+        self._note(number)
+
+    def _note(self, number: int) -> None:
+        if not self.received:
+            self._since = time.monotonic()
+            self.received = number
+
+    def _listen(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                numbers = self._ours.recv(64)
+                if not numbers:
+                    return
+                for number in numbers:
+                    self._hear(number)
+            if self.received and time.monotonic() - self._since > DEADLINE_S:
+                self._leave(f"no end within {DEADLINE_S:g} s")
+
+    def _hear(self, number: int) -> None:
+        if number not in SIGNALS:
+            return  # SIGCHLD, where somebody listens for that
+        if self.received and time.monotonic() - self._since > ONE_REQUEST_S:
+            self._leave(f"told again by {signal.Signals(number).name}")
+        self._note(number)
+
+    def _leave(self, reason: str) -> NoReturn:
+        name = signal.Signals(self.received).name
+        message = f"stopped by {name}, {reason}: not saved; the checkpoints before are whole, --resume goes on"
+        self.leaving(128 + self.received, message)
+        leave(128 + self.received, "stopped", message)
+
+
+def leave(code: int, slug: str, message: str) -> NoReturn:
+    """End the process from whatever thread, without a look at what the others do."""
+    with suppress(OSError):
+        os.write(2, f"error[{slug}]: {message}\n".encode(errors="backslashreplace"))
+    with suppress(OSError, ValueError, AttributeError):
+        sys.stdout.flush()
+    os._exit(code)
