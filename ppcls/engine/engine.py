@@ -17,6 +17,7 @@ from ppcls.engine import lines
 from ppcls.engine.evaluate import Judge, Watch, judge_model
 from ppcls.engine.export import ExportPlan, about, export
 from ppcls.engine.predict import Answer, find_images, predict, write_csv, write_json
+from ppcls.engine.presence import Presence
 from ppcls.loss import build_loss
 from ppcls.metric import build_metrics
 from ppcls.registry import POSTPROCESSES
@@ -25,7 +26,7 @@ from ppcls.utils.errors import ConfigError, PpclsError
 from ppcls.utils.files import output_errors
 from ppcls.utils.save_load import find_prefix, load_into, read_weights
 from ppcls.utils.seed import Stream, derive, draw_seed
-from ppcls.utils.watchdog import Pulse
+from ppcls.utils.status import StatusFolder
 
 _LOG = logging.getLogger("ppcls")
 
@@ -60,7 +61,11 @@ class Engine:
             with output_errors(self.stage.folder):
                 self.stage.folder.mkdir(parents=True, exist_ok=True)
                 logger.add_file(self.stage.folder / "eval.log")
-        results = judge_model(self.network, self.judge(), epoch=0, watch=Watch(Pulse()))
+        status = StatusFolder(self.stage.folder / "eval_status")
+        life = dist.from_main(status.begin_life)
+        with Presence(status, life, self.config.Global.watchdog_s) as presence:
+            results = judge_model(self.network, self.judge(), epoch=0, watch=Watch(presence.pulse))
+            presence.complete()
         _LOG.info(lines.mean_line("Eval", "[Epoch 0]", results))
         logger.close_files()
         return results

@@ -22,18 +22,22 @@ _CONNECTION = ("gloo", "nccl", "tcp", "socket")  # words of what paddle says whe
 
 
 class Presence:
-    """Open while a stage runs. Keeps this rank's record in ``status/``, ends a run that makes no progress, and follows
-    a rank that failed: with its exit code and its reason, or with code 6 when it died without a word.
+    """Open while ranks train or evaluate.
+
+    Keeps this rank's record, ends a run that makes no progress, and follows a rank that failed: with its exit code and
+    its reason, or with code 6 when it died without a word.
 
     Args:
-        life: the same on all ranks, another at every start of the run.
+        life: of all ranks, as ``folder.begin_life`` gave it to rank 0.
         watchdog_s: ``Global.watchdog_s``.
-        requests: whoever leaves because of them says so in the record first.
+        requests: to stop; they say in the record when they end the process.
     """
 
-    def __init__(self, folder: StatusFolder, life: str, watchdog_s: float, requests: StopRequests) -> None:
+    def __init__(
+        self, folder: StatusFolder, life: str, watchdog_s: float, requests: StopRequests | None = None
+    ) -> None:
         self.pulse = Pulse()
-        self.requests = requests
+        self.requests = requests or StopRequests()
         self._folder = folder
         self._record = Record(life, dist.rank())
         self._lock = threading.Lock()  # around the record: the watchdog's thread publishes too

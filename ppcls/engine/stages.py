@@ -2,7 +2,6 @@
 
 import dataclasses
 import logging
-import secrets
 import shutil
 import time
 from contextlib import ExitStack
@@ -98,8 +97,8 @@ def _train_stage(stage: Stage, previous: Stage | None, options: TrainOptions, re
                 _LOG.info("%s is already complete: %d epochs", stage.name or "training", unit.payload.states["epoch"])
                 return 0
             stage = _with_start(stage, previous) if unit is None else with_seed_of(stage, unit)
-            status = StatusFolder(stage.folder)
-            life = dist.from_main(partial(_begin_life, status))
+            status = StatusFolder(stage.folder / "status")
+            life = dist.from_main(status.begin_life)
             with Presence(status, life, stage.config.Global.watchdog_s, requests) as presence:
                 return _train_from(unit, stage, store, options, presence)
         except PpclsError as error:
@@ -123,12 +122,6 @@ def _open(stage: Stage, store: CheckpointStore, options: TrainOptions, opened: E
     opened.enter_context(store.lock())
     store.clean()
     return _where_to_continue(stage, store)
-
-
-def _begin_life(status: StatusFolder) -> str:
-    """A name for this start of the run, by which its ranks know each other's records; those of earlier ones go."""
-    status.clear()
-    return secrets.token_hex(8)
 
 
 def _train_from(

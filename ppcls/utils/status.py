@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import secrets
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
@@ -56,8 +57,14 @@ class StatusFolder:
     Ranks on machines that share no file system see those of their machine.
     """
 
-    def __init__(self, run_folder: Path) -> None:
-        self.folder = run_folder / "status"
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def begin_life(self) -> str:
+        """Forget an earlier life of the run, and name this one; for one rank, before any writes."""
+        for path in [*self.folder.glob("rank-*"), *self.folder.glob(".rank-*")]:
+            path.unlink(missing_ok=True)
+        return secrets.token_hex(8)
 
     def path(self, rank: int, suffix: str = ".json") -> Path:
         """Where a rank's record is, or would be."""
@@ -89,11 +96,6 @@ class StatusFolder:
             with suppress(OSError, ValueError, TypeError):
                 records.append(Record(**_checked(json.loads(path.read_text(encoding="utf-8")))))
         return [record for record in records if record.life == life]
-
-    def clear(self) -> None:
-        """Forget an earlier life of the run; for the rank that holds its lock."""
-        for path in [*self.folder.glob("rank-*"), *self.folder.glob(".rank-*")]:
-            path.unlink(missing_ok=True)
 
 
 def culprit(records: Sequence[Record]) -> Record | None:

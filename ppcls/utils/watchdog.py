@@ -16,7 +16,7 @@ _FIRST = 2  # marks: the first batch and the first update of a process get more 
 _FIRST_FACTOR = 5
 _HARD_S = 10.0  # after which the process ends even if some C++ code keeps Python's threads from running
 _STDERR = 2
-_ANSWER_S = 0.5  # for worker processes to print their stacks
+_ANSWER_S = 0.2  # for a worker process to print its stacks
 
 Reading = Callable[[], Iterable[str]]
 
@@ -111,10 +111,9 @@ class Watchdog:
 
 def stacks() -> str:
     """Where every thread of this process is; worker processes of its loader print theirs on standard error."""
-    children = multiprocessing.active_children()
-    for child in children:
+    for child in multiprocessing.active_children():
         os.kill(child.pid, STACKS_SIGNAL)
-    time.sleep(_ANSWER_S if children else 0)
+        time.sleep(_ANSWER_S)  # each its turn, or they write through each other
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     texts = [
         f"thread {names.get(ident, ident)}, the last call at the end:\n{''.join(traceback.format_stack(frame))}"
