@@ -1,5 +1,6 @@
 """SIGTERM, SIGINT and SIGUSR1 as a request to stop, with a deadline."""
 
+import atexit
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ from typing import NoReturn
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 DEADLINE_S = 25.0  # from a signal to the end; the launcher kills after 30
 ONE_REQUEST_S = 2.0  # the launcher sends a signal three times
+_DEAF_S = 5.0  # after the end
 _LOOK_S = 0.2
 
 
@@ -21,7 +23,9 @@ class StopRequests:
     """While it is open, a signal is noted in ``received`` instead of ending the process; 0 is none.
 
     A thread hears signals too, also while the main thread is inside an operation of paddle. It ends the process with
-    128 + the first signal when a signal comes again after two seconds, or when the deadline has passed.
+    128 + the first signal when a signal comes again after two seconds, or when the deadline has passed. Once closed
+    after a signal or an error, further signals are overheard for some seconds: launchers repeat theirs, and the exit
+    code would be lost.
 
     Open it in the main thread, after paddle was imported, which installs handlers of its own.
     """
@@ -45,9 +49,12 @@ class StopRequests:
         self._thread.start()
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        is_leaving = self.received or error is not None
+        if is_leaving:
+            atexit.register(_ignore)
         for number, handler in self._previous.items():
-            signal.signal(number, handler)
+            signal.signal(number, _Overhear(handler) if is_leaving else handler)
         signal.set_wakeup_fd(self._wakeup)
         self._theirs.close()  # the thread reads the end of it, and ends
         self._thread.join()
@@ -85,6 +92,26 @@ class StopRequests:
         message = f"stopped by {name}, {reason}: not saved; the checkpoints before are whole, --resume goes on"
         self.leaving(128 + self.received, message)
         leave(128 + self.received, "stopped", message)
+
+
+def _ignore() -> None:
+    """For the end of the process, which else dies by a signal in its last moments: Python takes its handlers down."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+class _Overhear:
+    """A signal handler that does nothing for a while, and then what the one before it did."""
+
+    def __init__(self, before: Callable[[int, FrameType | None], object] | int | None) -> None:
+        self._before = before
+        self._until = time.monotonic() + _DEAF_S
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if time.monotonic() < self._until:
+            return
+        signal.signal(number, self._before)
+        signal.raise_signal(number)
 
 
 def leave(code: int, slug: str, message: str) -> NoReturn:

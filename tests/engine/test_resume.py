@@ -43,7 +43,7 @@ class LoseAt(Hook):
 
 def events(folder: Path) -> list[dict[str, object]]:
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    timed = ("batch_cost", "reader_cost", "ips", "time")
+    timed = ("batch_cost", "reader_cost", "ips", "total_ips", "time")
     return [{key: value for key, value in row.items() if key not in timed} for row in rows]
 
 

@@ -1,4 +1,4 @@
-"""``python rank_driver.py train -c ... -o 'Hooks=[Misbehave: {...}]'``: ``ppcls`` with a hook that breaks one rank."""
+"""``python broken_ranks.py train -c ... -o 'Hooks=[Misbehave: {...}]'``: ``ppcls`` with a hook that breaks one rank."""
 
 import os
 import signal
@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parents[1])]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import conftest  # noqa: F401  the environment of all tests, before paddle
 from paddle import Tensor, nn
@@ -64,14 +65,17 @@ class Misbehave(Hook):
     def step_end(self, state: TrainState, output: StepOutput) -> None:
         if not self._is_mine or state.step != self._step:
             return
-        if self._during == "training":
+        if self._how == "poison":
+            bias = state.network.parameters()[-1]
+            bias.set_value(bias * float("nan"))
+        elif self._during == "training":
             misbehave(self._how)
         else:
             before_judging(state, lambda: misbehave(self._how))
 
 
 @HOOKS.register
-class SlowSave(Hook):
+class Slow(Hook):
     """Makes every checkpoint take ``seconds`` longer on rank 0, and every evaluation on rank ``judge``."""
 
     def __init__(self, seconds: float, judge: int = -1) -> None:
@@ -93,14 +97,14 @@ class SlowSave(Hook):
 
 @DATASETS.register(accepts=ImageNetDataset)
 class StuckDataset(ImageNetDataset):
-    """As its parent, but reading ``stuck`` never ends on rank ``rank``."""
+    """As its parent, but on rank ``rank`` no picture from the ``stuck``-th on is ever read."""
 
     def __init__(self, stuck: int, rank: int, **arguments: object) -> None:
         super().__init__(**arguments)
-        self._stuck = stuck if dist.rank() == rank else -1
+        self._stuck = stuck if dist.rank() == rank else len(self)
 
     def __getitem__(self, index: int) -> object:
-        if index == self._stuck:
+        if index >= self._stuck:
             time.sleep(600)
         return super().__getitem__(index)
 
