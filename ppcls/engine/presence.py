@@ -126,7 +126,7 @@ class Presence:
         at = f", reading {', '.join(reading)}" if reading else ""
         what = f"no progress for {waited_s:.0f} s at {mark.doing}{at}"
         slug = "data-stall" if reading else "step-stall"
-        slowest = _slowest(self._read_others(), mark)
+        slowest = _slowest(self._read_others(), None if _waits_for_ranks() else mark)
         if slowest is not None:
             slug, what = "step-stall", f"{what}; rank {slowest.rank} is behind, at {slowest.doing}"
         text = stacks()
@@ -151,7 +151,7 @@ class Presence:
         text = " ".join(str(error).split())
         if not any(word in text.lower() for word in _CONNECTION):
             return None
-        slowest = _slowest(self._read_others(), self.pulse.last)
+        slowest = _slowest(self._read_others(), None)
         at = f"; rank {slowest.rank} was last at {slowest.doing}" if slowest is not None else ""
         return RankError(f"the ranks lost each other{at}: {text[-300:]}")
 
@@ -168,10 +168,10 @@ def _follow(blamed: Record) -> RankError:
     return RankError(f"{at}; {log}; --resume goes on from the last checkpoint")
 
 
-def _slowest(others: list[Record], mark: Mark) -> Record | None:
-    """The rank that the others wait for; None if that is this one."""
+def _slowest(others: list[Record], mark: Mark | None) -> Record | None:
+    """The rank that the others wait for; None if that is this one, which is at ``mark`` or, without it, waits too."""
     behind = [record for record in others if not record.waits]
-    if not _waits_for_ranks():
+    if mark is not None:
         behind = [record for record in behind if (record.step, record.place) < (mark.step, mark.place)]
     return min(behind, key=lambda record: (record.step, record.place), default=None)
 

@@ -36,10 +36,10 @@ class StopRequests:
         self._since = 0.0
         self._previous: dict[int, object] = {}
         self._wakeup = -1
-        self._ours, self._theirs = socket.socketpair()
         self._thread = threading.Thread(target=self._listen, name="ppcls-signals", daemon=True)
 
     def __enter__(self) -> "StopRequests":
+        self._ours, self._theirs = socket.socketpair()
         self._ours.settimeout(_LOOK_S)
         self._theirs.setblocking(False)
         self._wakeup = signal.set_wakeup_fd(self._theirs.fileno(), warn_on_full_buffer=False)

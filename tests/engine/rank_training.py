@@ -24,16 +24,22 @@ GLOBAL_BATCH = 12
 
 
 class Case(NamedTuple):
-    """What is trained: the ``Arch`` section, and in how many micro-batches an update is taken."""
+    """What is trained: the ``Arch`` section, and in how many micro-batches an update is taken.
+
+    ``overlaps``: gradients are exchanged while the backward pass computes, as GPUs do it.
+    """
 
     arch: dict[str, object]
     update_freq: int = 1
     sampler: str = "DistributedBatchSampler"
+    overlaps: bool = False
 
 
 CASES = {
     "plain": Case({"name": "NormFree"}),
     "accumulated": Case({"name": "NormFree"}, 2),
+    "overlapping": Case({"name": "NormFree"}, overlaps=True),
+    "overlapping accumulated": Case({"name": "NormFree"}, 2, overlaps=True),
     "synchronised": Case({"name": "WithNorm", "use_sync_bn": True}),
     "synchronised accumulated": Case({"name": "WithNorm", "use_sync_bn": True}, 2),
     "frozen": Case({"name": "WithNorm", "use_sync_bn": True, "frozen": True}),
@@ -108,6 +114,8 @@ def train_exactly(folder: Path, case: Case) -> dict[str, object]:
     """
     training = Training(stage_of(folder, case))
     state = training.state
+    if case.overlaps and dist.world_size() > 1:
+        state.model = paddle.DataParallel(state.network)
     state.model.train()
     early: list[np.ndarray] = []
     score = state.loss

@@ -122,6 +122,8 @@ def test_evaluation_gives_the_same_numbers_on_one_two_and_three_ranks(
     [
         ("plain", "plain"),
         ("accumulated", "plain"),
+        ("overlapping", "plain"),
+        ("overlapping accumulated", "plain"),
         ("synchronised", "synchronised"),
         ("synchronised accumulated", "synchronised accumulated"),
         ("frozen", "frozen"),
@@ -162,7 +164,7 @@ def test_statistics_over_ranks_count_every_sample_once(ranks: str, request: pyte
 
 
 def test_accumulated_gradients_stay_on_their_rank_until_the_last_batch(two: dict) -> None:
-    for kind in ("accumulated", "synchronised accumulated"):
+    for kind in ("accumulated", "overlapping accumulated", "synchronised accumulated"):
         first, second = np.array(two[kind]["early"])
         assert np.abs(first - second).max() > 1e-3
 

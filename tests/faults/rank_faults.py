@@ -20,7 +20,7 @@ class RankFault:
         more: overrides.
         kills: the signal that the launcher itself gets after the first checkpoint.
         continues: the run, started again, ends as one that was never broken.
-        stacks: both ranks leave their stacks.
+        culprit: the rank that does it; one that hangs leaves its stacks.
         slow: ``make faults`` alone runs it.
     """
 
@@ -32,7 +32,7 @@ class RankFault:
     more: tuple[str, ...] = ()
     kills: str = ""
     continues: bool = False
-    stacks: bool = False
+    culprit: int = 1
     slow: bool = False
 
 
@@ -120,6 +120,7 @@ RANK_FAULTS = {
         r"error\[step-stall\]: no progress for \d+ s at the log and the checkpoint after update 2; the stacks",
         ("failed", 7, "step-stall"),
         WATCHED,
+        culprit=0,
         slow=True,
     ),
     "hangs unwatched": RankFault(

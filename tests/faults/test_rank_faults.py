@@ -83,7 +83,8 @@ def test_a_fault_of_a_rank_ends_all_of_them_with_a_word_about_it(
     require_record(folder, fault)
     require_whole(folder)
     if fault.code == 7:
-        assert "thread MainThread" in (folder / "out" / NAME / "status" / "rank-00001.stacks.txt").read_text()
+        stacks = folder / "out" / NAME / "status" / f"rank-{fault.culprit:05d}.stacks.txt"
+        assert "thread MainThread" in stacks.read_text()
     if fault.continues:
         require_continuation(folder, request.getfixturevalue("unbroken"))
 
