@@ -63,7 +63,7 @@ WEIGHTS = "-o Global.pretrained_model=WEIGHTS.pdparams"
 AS_IS = {
     "ppcls prepare folder pictures --out lists": 0,
     "ppcls prepare digits": 0,
-    "ppcls check-data -c quick_start/digits.yaml": 0,
+    "ppcls check-data -c quick_start/digits.yaml --json report.json": 0,
     "ppcls check-data dataset/digits/val_list.txt --image-root dataset/digits --sha256 pictures.sha256": 0,
     "ppcls check-data dataset/digits/val_list.txt --image-root dataset/digits --compare pictures.sha256": 0,
     "ppcls config -c train1.yaml": 0,

@@ -24,7 +24,7 @@ def add_commands(commands: "argparse._SubParsersAction[ArgumentParser]") -> None
     _add(kinds, "digits", prepare_digits, add_prepare_digits_arguments, "the digits that come with this repository")
     _add(kinds, "imagenet", prepare_imagenet, add_prepare_imagenet_arguments, "ImageNet, from its official archives")
     _add(kinds, "folder", prepare_folder, add_prepare_folder_arguments, "your own pictures, a folder for each class")
-    _add(commands, "check-data", check_data, add_check_data_arguments, "name every picture that cannot be read")
+    _add(commands, "check-data", check_data, add_check_data_arguments, "name all that is wrong with lists and pictures")
 
 
 def add_prepare_digits_arguments(parser: ArgumentParser) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ppcls.data.dataloader.bad_samples import ReadRule
-from ppcls.data.dataloader.list_file import read_list
+from ppcls.data.dataloader.list_file import ListFile, read_list
 from ppcls.data.dataloader.values import Item
 from ppcls.registry import DATASETS
 from ppcls.utils.errors import ConfigError, DataError
@@ -53,8 +53,12 @@ class ImageNetDataset:
         if not Path(image_root).is_dir():
             raise ConfigError(f"folder {image_root} is not there; give the pictures' folder as image_root")
         self._root = os.fsencode(image_root)
-        self._list = read_list(cls_label_path, class_num, delimiter, allow_outside_root)
-        _log.info("%s: %s", cls_label_path, _describe(self._list.labels, class_num))
+        self._list = self._read_list(cls_label_path, class_num, delimiter, allow_outside_root)
+
+    def _read_list(self, file: str, class_num: int, delimiter: str | None, allow_outside_root: bool) -> ListFile:
+        listed = read_list(file, class_num, delimiter, allow_outside_root)
+        _log.info("%s: %s", file, _describe(listed.labels, class_num))
+        return listed
 
     def __len__(self) -> int:
         return len(self._list)

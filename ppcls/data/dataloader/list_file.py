@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -38,6 +39,21 @@ class ListFile:
         return f"{self.name}:{self.lines[index]} {_text(self.path(index))}"
 
 
+class BadLine(NamedTuple):
+    """The number of a line, from 1, and what is wrong with it."""
+
+    number: int
+    reason: str
+
+
+class Scan(NamedTuple):
+    """The good lines of a list, the first bad ones, and how many are bad in all."""
+
+    good: ListFile
+    bad: list[BadLine]
+    bad_count: int
+
+
 def read_list(file: str, class_num: int, delimiter: str | None = None, allow_outside_root: bool = False) -> ListFile:
     """Parse and check a whole list; blank lines, a byte order mark and CRLF are fine.
 
@@ -48,7 +64,31 @@ def read_list(file: str, class_num: int, delimiter: str | None = None, allow_out
         ConfigError: the file is not there.
         DataError: ``data-list`` with the first bad lines and their number; ``too-little-data`` if it lists nothing.
     """
-    parser = _Parser(class_num, None if delimiter is None else delimiter.encode(), allow_outside_root)
+    scan = scan_list(file, class_num, delimiter, allow_outside_root)
+    if scan.bad:
+        count = f"{scan.bad_count} bad line{'s' if scan.bad_count > 1 else ''}"
+        shown = "; ".join(f"{file}:{number} {reason}" for number, reason in scan.bad)
+        more = f"; and {scan.bad_count - len(scan.bad)} more" if scan.bad_count > len(scan.bad) else ""
+        raise DataError(
+            f"{count}, expected '<path> <label>' with a label in [0, {class_num}): {shown}{more}",
+            "data-list",
+        )
+    if not len(scan.good):
+        raise DataError(f"{file} lists no picture; expected a line '<path> <label>' for each", "too-little-data")
+    return scan.good
+
+
+def scan_list(
+    file: str, class_num: int, delimiter: str | None = None, allow_outside_root: bool = False, keep: int = _SHOWN
+) -> Scan:
+    """``read_list`` for those who want to see what is wrong with a list and go on.
+
+    Args:
+        keep: the bad lines to remember; all are counted.
+    Raises:
+        ConfigError: the file is not there.
+    """
+    parser = _Parser(class_num, None if delimiter is None else delimiter.encode(), allow_outside_root, keep)
     if not Path(file).is_file():
         what = "a folder" if Path(file).is_dir() else "not there"
         raise ConfigError(f"list file {file} is {what}; give its path as cls_label_path")
@@ -60,28 +100,19 @@ def read_list(file: str, class_num: int, delimiter: str | None = None, allow_out
                 text = stream.read(_CHUNK)
     except OSError as error:
         raise ConfigError(f"cannot read the list file {file}: {error.strerror}") from error
-    if parser.bad:
-        count = f"{parser.bad_count} bad line{'s' if parser.bad_count > 1 else ''}"
-        shown = "; ".join(f"{file}:{number} {reason}" for number, reason in parser.bad)
-        more = f"; and {parser.bad_count - len(parser.bad)} more" if parser.bad_count > len(parser.bad) else ""
-        raise DataError(
-            f"{count}, expected '<path> <label>' with a label in [0, {class_num}): {shown}{more}",
-            "data-list",
-        )
-    if not parser.labels:
-        raise DataError(f"{file} lists no picture; expected a line '<path> <label>' for each", "too-little-data")
-    return parser.finish(Path(file).name)
+    return Scan(parser.finish(Path(file).name), parser.bad, parser.bad_count)
 
 
 class _Parser:
     """Takes lines as they are read, so that neither the file nor a list of objects is ever in memory."""
 
-    def __init__(self, class_num: int, delimiter: bytes | None, allow_outside_root: bool) -> None:
+    def __init__(self, class_num: int, delimiter: bytes | None, allow_outside_root: bool, keep: int) -> None:
         self.class_num = class_num
         self.delimiter = delimiter
         self.allow_outside_root = allow_outside_root
         self.labels = array("i")
-        self.bad: list[tuple[int, str]] = []
+        self.keep = keep
+        self.bad: list[BadLine] = []
         self.bad_count = 0
         self.count = 0  # lines so far
         self._blob = bytearray()
@@ -121,8 +152,8 @@ class _Parser:
             self._add(parts[:1], [int(parts[1])], [self.count])
             return
         self.bad_count += 1
-        if len(self.bad) < _SHOWN:
-            self.bad.append((self.count, reason))
+        if len(self.bad) < self.keep:
+            self.bad.append(BadLine(self.count, reason))
 
     def _problem(self, path: bytes, label: bytes) -> str | None:
         """What is wrong with a line, or None."""
