@@ -158,6 +158,13 @@ def test_what_is_no_readable_file_is_told_and_never_waited_for(pictures, index, 
     assert caught.value.slug == "bad-image"
 
 
+def test_a_file_that_would_fill_the_memory_is_refused_unread(pictures, tmp_path):
+    with (tmp_path / "none.png").open("wb") as file:
+        file.truncate(1 << 40)  # a hole: takes no room
+    with pytest.raises(DataError, match=r"none\.png: the file has 1099511627776 bytes; at most 1073741824 are read"):
+        pictures[1]
+
+
 def test_arguments_that_cannot_be_are_refused(tmp_path):
     for arguments, message in [
         ({"relabel": True}, "relabel: True is not offered"),

@@ -140,6 +140,9 @@ BAD = {
     "a pipe": os.mkfifo,
     "a folder": lambda file: file.mkdir(),
     "a dangling link": lambda file: file.symlink_to("nowhere"),
+    "a link to itself": lambda file: file.symlink_to(file.name),
+    "a device": lambda file: file.symlink_to("/dev/zero"),
+    "a GIF": lambda file: file.write_bytes(b"GIF89a\x01\x00\x01\x00"),
     "giant": lambda file: file.write_bytes(_large_png()),
 }
 every_bad_file = pytest.mark.parametrize("spoil", BAD.values(), ids=BAD.keys())

@@ -15,6 +15,8 @@ from ppcls.data.dataloader.values import Item
 from ppcls.registry import DATASETS
 from ppcls.utils.errors import ConfigError, DataError
 
+MAX_BYTES = 1 << 30  # of a file; 50 million pixels of 16 bits and four channels are 400 MB without any compression
+
 _log = logging.getLogger("ppcls")
 
 
@@ -86,6 +88,8 @@ def _read_regular(path: bytes) -> bytes:
             raise OSError(errno.EINVAL, "not a regular file")
         if status.st_size == 0:
             raise OSError(errno.ENODATA, "the file is empty")
+        if status.st_size > MAX_BYTES:
+            raise OSError(errno.EFBIG, f"the file has {status.st_size} bytes; at most {MAX_BYTES} are read")
         return file.read()
 
 

@@ -19,6 +19,7 @@ _SIGNATURES = {
     b"%PDF": "a PDF",
     b"PK\x03\x04": "a zip archive",
     b"\x1f\x8b": "a gzip archive",
+    b"\0\0\0\x0cjP  ": "a JPEG 2000",
     b"version https://git-lfs": "a git-lfs pointer, whose content `git lfs pull` fetches",
 }
 _JPEG_SIZES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # start of frame, which holds the size
@@ -65,6 +66,8 @@ def looks_like(data: bytes) -> str:
     head = data[:64]
     if head.lstrip().lower().startswith((b"<!doctype html", b"<html")):
         return "an HTML page"
+    if head[4:8] == b"ftyp":  # what phones write
+        return "a HEIC, AVIF or MP4"
     if not any(head):
         return f"{len(data)} bytes that begin with zeros"
     for signature, phrase in _SIGNATURES.items():
