@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 from urllib.parse import urldefrag, urlsplit
 
 from ppcls.utils.errors import ConfigError, PpclsError, WeightsError
@@ -33,13 +33,16 @@ def fetch(
 ) -> Path:
     """The file behind ``url``, from the cache if it is there.
 
+    It appears under its name when it is complete and checked. What an interrupted process left is removed, and the
+    file fetched again from its first byte: a server may have replaced it in between.
+
     Args:
         url: https; http from this machine alone. ``#sha256=<64 digits>`` behind it is checked, always.
         timeout_s: without a byte for so long, it fails.
-        wait_s: how long to wait for another process that fetches the same file.
+        wait_s: how long to wait for another process that fetches the same file, and how long fetching may take.
         limit: bytes; a longer answer is refused.
     Raises:
-        WeightsError: ``download``: address refused, no answer, cut short, too long, or another checksum.
+        WeightsError: ``download``: address refused, no answer, cut short, too long, too slow, or another checksum.
     """
     address, fragment = urldefrag(url)
     expected = _parse_fragment(fragment, url)
@@ -55,7 +58,7 @@ def fetch(
         if since is not None and failure.exists() and failure.stat().st_mtime >= since:
             raise WeightsError(failure.read_text(encoding="utf-8"), "download")
         try:
-            _download(address, path, expected, timeout_s, limit)
+            _download(address, path, expected, _Bounds(timeout_s, time.monotonic() + wait_s, limit))
         except PpclsError as error:
             if isinstance(error, WeightsError):
                 write_whole(failure, str(error).encode())
@@ -111,13 +114,23 @@ def _is_cached(path: Path, expected: str | None) -> bool:
     return False
 
 
-def _download(address: str, path: Path, expected: str | None, timeout_s: float, limit: int) -> None:
+class _Bounds(NamedTuple):
+    """Seconds without a byte, the monotonic time to end at, bytes in all."""
+
+    timeout_s: float
+    deadline: float
+    limit: int
+
+
+def _download(address: str, path: Path, expected: str | None, bounds: _Bounds) -> None:
     _LOG.info("fetching %s to %s", address, path)
+    for left in path.parent.glob(f".tmp-{path.name}-*"):  # of a process that was killed: this one has the lock
+        left.unlink()
     digest = hashlib.sha256()
     opener = urllib.request.build_opener(_SafeRedirects)
     try:
-        with opener.open(address, timeout=timeout_s) as answer, written_aside(path) as file:
-            for chunk in _chunks(answer, address, limit):
+        with opener.open(address, timeout=bounds.timeout_s) as answer, written_aside(path) as file:
+            for chunk in _chunks(answer, address, bounds):
                 digest.update(chunk)
                 file.write(chunk)
             if expected is not None and digest.hexdigest() != expected:
@@ -130,14 +143,16 @@ def _download(address: str, path: Path, expected: str | None, timeout_s: float, 
         _LOG.info("fetched %s; to pin it, append #sha256=%s to the address", path, digest.hexdigest())
 
 
-def _chunks(answer: Any, address: str, limit: int) -> Iterator[bytes]:
-    """The body, checked against its announced length and the limit."""
+def _chunks(answer: Any, address: str, bounds: _Bounds) -> Iterator[bytes]:
+    """The body, checked against its announced length and the bounds."""
     announced = answer.headers.get("Content-Length")
     received = 0
     while chunk := _read(answer, address):
         received += len(chunk)
-        if received > limit:
-            raise _failed(address, f"it is longer than {limit} bytes")
+        if received > bounds.limit:
+            raise _failed(address, f"it is longer than {bounds.limit} bytes")
+        if time.monotonic() > bounds.deadline:
+            raise _failed(address, f"only {received} bytes came until the deadline")
         yield chunk
     if announced is not None and announced != str(received):
         raise _failed(address, f"it broke off after {received} of {announced} bytes")
@@ -145,7 +160,7 @@ def _chunks(answer: Any, address: str, limit: int) -> Iterator[bytes]:
 
 def _read(answer: Any, address: str) -> bytes:
     try:
-        return answer.read(_CHUNK)
+        return answer.read1(_CHUNK)  # what is there: read waits for a whole chunk, from a server that trickles for ever
     except _NETWORK as error:  # a timeout is an OSError too, and the disk would be blamed for it
         raise _failed(address, str(error) or type(error).__name__) from error
 
@@ -168,9 +183,11 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
-        """The next request; WeightsError when it would leave https."""
+        """The next request; WeightsError when it would leave https, also for this machine's own http."""
         try:
             _require_allowed(newurl)
+            if urlsplit(req.full_url).scheme == "https" and urlsplit(newurl).scheme != "https":
+                raise _failed(newurl, f"{req.host} leads there, away from https://")
         except WeightsError:
             fp.close()
             raise

@@ -6,9 +6,10 @@ import tarfile
 import pytest
 
 from ppcls.data.prepare import archives
-from ppcls.data.prepare.imagenet import Progress, read_wnids, unpack_train, unpack_val
+from ppcls.data.prepare.imagenet import LOCK, Progress, read_wnids, unpack_train, unpack_val
 from ppcls.data.prepare.val_labels import labels_from_devkit, labels_from_list, picture_name
 from ppcls.utils.errors import ConfigError, DataError, PpclsError
+from ppcls.utils.files import Lock
 
 WNIDS = ("n00000001", "n00000002", "n00000003")
 
@@ -145,7 +146,29 @@ def test_hostile_member_is_named_and_nothing_is_written(tmp_path, hostile):
         unpack_train(path, tmp_path / "deep/out", WNIDS[:1], 2)
     assert (caught.value.code, caught.value.slug) == (3, "archive")
     assert f"n00000001.tar: member {hostile[0].name!r}" in str(caught.value)
-    assert [found for found in tmp_path.rglob("*") if found.is_file() or found.is_symlink()] == [path]
+    left = {found for found in tmp_path.rglob("*") if found.is_file() or found.is_symlink()}
+    assert left - {tmp_path / "deep/out" / LOCK} == {path}
+
+
+def test_a_name_that_is_there_twice_is_refused(tmp_path):
+    inner = _tar([_file("n00000001_5.JPEG"), _file("n00000001_6.JPEG"), _file("./n00000001_5.JPEG", b"other")])
+    path = tmp_path / "train.tar"
+    path.write_bytes(_tar([_file("n00000001.tar", inner)]))
+    with pytest.raises(DataError, match=r"member '\./n00000001_5\.JPEG' is there twice") as caught:
+        unpack_train(path, tmp_path / "out", WNIDS[:1], 2)
+    assert caught.value.slug == "archive"
+    assert not list((tmp_path / "out/train").iterdir())
+
+
+def test_a_second_process_in_the_same_folder_is_refused(tmp_path, train_tar, val_tar):
+    with Lock(tmp_path / "out" / LOCK):
+        for unpack in (
+            lambda: unpack_train(train_tar, tmp_path / "out", WNIDS, 6),
+            lambda: unpack_val(val_tar, tmp_path / "out", {}, 3),
+        ):
+            with pytest.raises(ConfigError, match="is in use by pid") as caught:
+                unpack()
+            assert caught.value.slug == "locked"
 
 
 def test_hostile_member_of_the_outer_archive_is_named(tmp_path):

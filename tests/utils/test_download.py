@@ -2,19 +2,25 @@
 
 import hashlib
 import http.server
+import io
 import logging
 import os
+import re
+import subprocess
+import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ppcls.utils import files, save_load
-from ppcls.utils.download import fetch
+from ppcls.utils.download import _SafeRedirects, fetch
 from ppcls.utils.errors import ConfigError, PpclsError, WeightsError
 
+ROOT = Path(__file__).resolve().parents[2]
 BODY = b"\x80\x04}." * 1000
 SHA = hashlib.sha256(BODY).hexdigest()
 
@@ -33,6 +39,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.end_headers()
         elif self.path.startswith("/page"):
             self._answer(b"<!DOCTYPE html>sign in")
+        elif self.path.startswith("/pieces"):
+            self._answer_in_pieces()
+        elif self.path.startswith("/trickle"):
+            self._answer(b"x", len(BODY))
+            while not self.server.released.wait(0.02):
+                self.wfile.write(b"x")
+        elif self.path.startswith("/half-then-stuck"):
+            self._answer(BODY[:500], len(BODY))
+            self.server.released.wait(10)
         elif self.path.startswith("/half"):
             self._answer(BODY[:500], len(BODY))
         elif self.path.startswith("/stuck"):
@@ -49,8 +64,28 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
         self.wfile.flush()
 
+    def _answer_in_pieces(self) -> None:
+        """Without a length before, but with one of each piece; the last piece, which is empty, may be missing."""
+        self.protocol_version = "HTTP/1.1"
+        self.close_connection = True
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for start in range(0, len(BODY), 1500):
+            piece = BODY[start : start + 1500]
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+        self.wfile.write(b"" if "cut" in self.path else b"0\r\n\r\n")
+
     def log_message(self, *arguments: object) -> None:
         """Nothing."""
+
+
+class _Whole(_Handler):
+    """Answers everything well, and refuses a part of a file, which nobody should ask for."""
+
+    def do_GET(self) -> None:
+        assert "Range" not in self.headers
+        self._answer(BODY)
 
 
 @pytest.fixture
@@ -118,6 +153,8 @@ def test_two_addresses_never_share_a_file(server: http.server.ThreadingHTTPServe
         ("/half", "it broke off after 500 of 4000 bytes"),
         ("/stuck", "timed out"),
         ("/away?http://example.com/a", "http:// is not fetched"),
+        ("/pieces-cut", "IncompleteRead"),
+        ("/away?ftp://127.0.0.1/a", "ftp:// is not fetched"),
         ("/away?file:///etc/hostname", "Redirection to url 'file:///etc/hostname' is not allowed"),
     ],
 )
@@ -132,6 +169,52 @@ def test_a_bad_answer_leaves_nothing(
 
 def test_an_answer_above_the_limit_is_refused(server: http.server.ThreadingHTTPServer, tmp_path: Path) -> None:
     assert "longer than 3999 bytes" in _refusal(f"{server.url}/a", tmp_path, limit=3999)
+
+
+def test_an_answer_in_pieces_is_put_together(server: http.server.ThreadingHTTPServer, tmp_path: Path) -> None:
+    assert fetch(f"{server.url}/pieces", tmp_path).read_bytes() == BODY
+
+
+def test_a_server_that_trickles_is_left_at_the_deadline(
+    server: http.server.ThreadingHTTPServer, tmp_path: Path
+) -> None:
+    started = time.monotonic()
+    reason = _refusal(f"{server.url}/trickle", tmp_path, timeout_s=5, wait_s=0.3)
+    assert re.search(r"only \d+ bytes came until the deadline", reason)
+    assert time.monotonic() - started < 3
+
+
+def test_no_redirect_leads_from_https_to_http_not_even_of_this_machine() -> None:
+    request = urllib.request.Request("https://example.com/a")
+    with pytest.raises(WeightsError, match=r"example\.com leads there, away from https://"):
+        _SafeRedirects().redirect_request(request, io.BytesIO(), 302, "Found", {}, "http://127.0.0.1:8080/a")
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from ppcls.utils.download import _SafeRedirects, fetch
+fetch(sys.argv[1], Path(sys.argv[2]))
+"""
+
+
+def test_a_killed_download_leaves_no_file_and_the_next_one_cleans_up_and_starts_afresh(
+    server: http.server.ThreadingHTTPServer, tmp_path: Path
+) -> None:
+    url, environment = f"{server.url}/half-then-stuck", os.environ | {"PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen([sys.executable, "-c", KILLED, url, str(tmp_path)], env=environment)
+    deadline = time.monotonic() + 30
+    while not _files(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    process.wait(10)
+    (left,) = _files(tmp_path)
+    assert left.startswith(".tmp-half-then-stuck-")
+    server.released.set()
+    _refusal(url, tmp_path)  # half of it once more; what was left is gone all the same
+    server.RequestHandlerClass = _Whole
+    assert fetch(url, tmp_path).read_bytes() == BODY
+    assert _files(tmp_path) == ["half-then-stuck"]
 
 
 def test_a_server_that_is_not_there_is_told(tmp_path: Path) -> None:

@@ -49,7 +49,8 @@ def regular_files(archive: tarfile.TarFile, names: re.Pattern[str], where: str) 
     """The files of ``archive`` by name; ``names`` matches each in full.
 
     Raises:
-        DataError: a member is something else than a file or a folder, or has another name; it is named.
+        DataError: a member is something else than a file or a folder, or has another name, or one that was there
+            before; it is named.
     """
     files = {}
     for member in archive:
@@ -65,6 +66,8 @@ def regular_files(archive: tarfile.TarFile, names: re.Pattern[str], where: str) 
                 "fetch the official archive",
                 slug="archive",
             )
+        if name in files:
+            raise DataError(f"{where}: member {member.name!r} is there twice; fetch the official archive", "archive")
         files[name] = member
     return files
 

@@ -1,6 +1,7 @@
 """ImageNet (ILSVRC2012) from its official archives: class folders and the recipe's list files.
 
-Done again after an interruption, it goes on where it stopped: a class's folder appears when it is complete.
+Done again after an interruption, it goes on where it stopped: a class's folder appears when it is complete. One process
+at a time works in a folder.
 """
 
 import re
@@ -12,12 +13,14 @@ from typing import NamedTuple
 from ppcls.data.prepare.archives import open_inner_tar, open_tar, regular_files, require_space, unpack_files
 from ppcls.data.prepare.write import TRAIN_LIST, VAL_LIST, list_line, write_lines
 from ppcls.utils.errors import DataError
+from ppcls.utils.files import Lock
 
 WNIDS = Path(__file__).with_name("imagenet1k_wnids.txt")
 VAL_PICTURE = re.compile(r"ILSVRC2012_val_[0-9]{8}\.JPEG")
 TRAIN_PICTURES = 1_281_167
 VAL_PICTURES = 50_000
 REPORT_EVERY = 50
+LOCK = ".prepare.lock"
 
 
 class Progress(NamedTuple):
@@ -48,10 +51,11 @@ def unpack_train(
         report: told every 50 classes.
     Raises:
         DataError: damaged archive, foreign member, a class or a picture too few or too many.
+        ConfigError: slug ``locked``: another process is at it.
     """
     train = out / "train"
     train.mkdir(parents=True, exist_ok=True)
-    with open_tar(archive) as outer:
+    with Lock(out / LOCK), open_tar(archive) as outer:
         members = regular_files(outer, re.compile(r"n[0-9]{8}\.tar"), str(archive))
         classes = {name.removesuffix(".tar"): member for name, member in members.items()}
         _check_classes(classes, wnids, archive)
@@ -82,11 +86,13 @@ def unpack_val(archive: Path, out: Path, labels: Mapping[str, int], expected: in
         expected: pictures in all.
     Raises:
         DataError: damaged archive, foreign member, a picture too few or too many, a picture without a label.
+        ConfigError: slug ``locked``: another process is at it.
     """
     val = out / "val"
-    if not val.is_dir():
-        with open_tar(archive) as tar:
-            unpack_files(tar, VAL_PICTURE, val, str(archive))
+    with Lock(out / LOCK):
+        if not val.is_dir():
+            with open_tar(archive) as tar:
+                unpack_files(tar, VAL_PICTURE, val, str(archive))
     names = _names(val)
     if len(names) != expected:
         raise _miscount(val, len(names), expected, [val])
