@@ -7,6 +7,7 @@ values need, and the few names they mention stand for inert markers.
 import io
 import pickle
 import pickletools
+import warnings
 from collections.abc import Callable
 from math import prod
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ import numpy as np
 from ppcls.utils.errors import WeightsError
 
 MAX_DEPTH = 32
+MAX_RANK = 32  # what every numpy takes; a product of a million sizes would take minutes
 
 
 def loads(data: bytes, where: str) -> Any:
@@ -99,7 +101,11 @@ class _Machine:
 
     def run(self) -> Any:
         try:
-            return self._finish(self._execute())
+            with warnings.catch_warnings():  # pickletools decodes names like Python text, and warns of odd escapes
+                warnings.simplefilter("ignore", DeprecationWarning)
+                warnings.simplefilter("ignore", SyntaxWarning)
+                stop = self._execute()
+            return self._finish(stop)
         except WeightsError:
             raise
         except _ForeignError as error:
@@ -148,10 +154,10 @@ class _Machine:
         raise self._unsafe(f"a bare {getattr(value, 'role', type(value).__name__)}")
 
     def _unsafe(self, what: str) -> WeightsError:
-        return WeightsError(f"{self.where} asks for {what}, which weights do not need; refused", "unsafe")
+        return WeightsError(f"{self.where} asks for {_shown(what)}, which weights do not need; refused", "unsafe")
 
     def _damaged(self, what: str) -> WeightsError:
-        return WeightsError(f"{self.where} is damaged: {what}; fetch or save it again", "damaged")
+        return WeightsError(f"{self.where} is damaged: {_shown(what)}; fetch or save it again", "damaged")
 
     # Instructions without effect on the values.
     def _op_proto(self, version: int) -> None:
@@ -297,6 +303,11 @@ class _Machine:
             raise self._unsafe(f"state for a {type(target).__name__}")
 
 
+def _shown(text: str) -> str:
+    """``text`` as one line that every terminal and log can show: it may come from a hostile file."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
 def _make_array(kind: Any, shape: Any, code: Any) -> _Array:
     if kind != _Name("ndarray") or shape != (0,):
         raise _ForeignError("an array that is not a plain ndarray")
@@ -319,6 +330,8 @@ def _set_array_state(target: _Array, version: Any, shape: Any, dtype: Any, fortr
         raise ValueError("an array that is filled twice")
     if type(shape) is not tuple or any(type(side) is not int or not 0 <= side < 2**63 for side in shape):
         raise ValueError("an array whose shape is no tuple of sizes")
+    if len(shape) > MAX_RANK:
+        raise ValueError(f"an array of {len(shape)} dimensions")
     if type(dtype) is not _DType or type(data) is not bytes:
         raise ValueError("an array without a dtype or bytes")
     kind = dtype.value

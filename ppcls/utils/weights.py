@@ -1,6 +1,7 @@
 """Weights as bytes: ``.pdparams`` and ``.safetensors``, read and written with numpy alone."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from math import prod
 from typing import Any, NamedTuple
@@ -8,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ppcls.utils.errors import WeightsError
-from ppcls.utils.unpickle import dumps, loads
+from ppcls.utils.unpickle import MAX_RANK, dumps, loads
 
 NAMES_KEY = "StructuredToParameterName@@"
 SLICES_KEY = "UnpackBigParamInfor@@"
@@ -154,17 +155,20 @@ def _join_slices(content: dict[Any, Any], where: str) -> None:
     try:
         for name, how in plan.items():
             pieces = [content.pop(piece) for piece in how["slices"]]
+            if not all(isinstance(piece, np.ndarray) for piece in pieces):
+                raise TypeError("a piece is no array")
             content[name] = np.concatenate(pieces).reshape(how["OriginShape"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise _damaged(where, f"its large tensors do not fit together ({error})") from error
 
 
 def _parse_header(text: bytes, where: str) -> dict[str, Any]:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        names = [name for name, _ in pairs]
-        if len(set(names)) != len(names):
-            raise _damaged(where, f"{next(n for n in names if names.count(n) > 1)!r} stands twice in its header")
-        return dict(pairs)
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            name, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+            raise _damaged(where, f"{name!r} stands twice in its header")
+        return found
 
     try:
         header = json.loads(text, object_pairs_hook=unique)
@@ -188,8 +192,12 @@ def _entry(entry: Any, where: str) -> tuple[str, list[int], int, int]:
         raise WeightsError(f"{where}: unknown dtype {str(kind)[:20]!r}", "damaged")
     if type(shape) is not list or any(type(n) is not int or not 0 <= n < 2**63 for n in [*shape, begin, end]):
         raise _damaged(where, "shape or data_offsets are no sizes")
+    if len(shape) > MAX_RANK:
+        raise _damaged(where, f"it has {len(shape)} dimensions")
     if end - begin != prod(shape) * np.dtype(_SAFE_TYPES[kind]).itemsize:
         raise _damaged(where, f"shape {shape} and {kind} do not fit {end - begin} bytes")
+    if prod(max(n, 1) for n in shape) >= 2**59:  # no values, but sizes that numpy multiplies all the same
+        raise _damaged(where, f"no array has the shape {shape}")
     return kind, shape, begin, end
 
 

@@ -99,6 +99,20 @@ def test_many_bad_lines_come_as_five_and_a_count(listed):
     assert "and 3 more" in str(caught.value)
 
 
+def test_a_long_line_is_quoted_in_part_and_a_file_of_one_line_refused_unread(listed, tmp_path):
+    with pytest.raises(DataError, match="has one column: 'xxx") as caught:
+        listed(b"x" * 100_000)
+    assert len(str(caught.value)) < 500
+    with (tmp_path / "train.txt").open("wb") as file:
+        file.write(b"a.jpg 1\n")
+        file.truncate(1 << 40)  # a hole: takes no room
+    with pytest.raises(
+        DataError, match=r"train\.txt:2 is longer than a million bytes; is this a list file\?"
+    ) as caught:
+        read_list(str(tmp_path / "train.txt"), 10)
+    assert caught.value.slug == "data-list"
+
+
 def test_a_path_may_climb_out_when_allowed_and_stay_inside_by_dots_anyway(listed):
     assert len(listed(b"../a.jpg 3\n", allow_outside_root=True)) == 1
     assert len(listed(b"a/../b.jpg 3\nb..c.jpg 2\n/abs/../x.jpg 1\n")) == 3

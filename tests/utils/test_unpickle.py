@@ -158,6 +158,13 @@ def test_an_array_of_the_right_size_is_taken_and_of_another_told() -> None:
     assert loads(_array_pickle((1,), b"\x00\x00\x80\x3f"), "x").tolist() == [1.0]
 
 
+def _with_shape(shape: bytes) -> bytes:
+    """An array of two numbers, whose shape is what these instructions make."""
+    data = pickle.dumps(np.ones(2, np.float32), 2)
+    start = data.index(b"K\x02\x85")
+    return data[:start] + shape + data[start + 3 :]
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -165,9 +172,10 @@ def test_an_array_of_the_right_size_is_taken_and_of_another_told() -> None:
         b"\x80\x02)" + b"\x85" * 100_000 + b".",
         b"\x80\x02})" + b"\x85" * 100_000 + b"K\x01s.",
         b"\x80\x02]q\x00h\x00a.",
+        _with_shape(b"(" + (b"\x8a\x08" + (2**62).to_bytes(8, "little")) * 300_000 + b"t"),
         b"\x80\x02]q\x00" + b"".join(b"0](h%ch%ceq%c" % (i, i, i + 1) for i in range(31)) + b".",
     ],
-    ids=["lists", "tuples", "tuple as key", "list in itself", "lists that double"],
+    ids=["lists", "tuples", "tuple as key", "list in itself", "sizes", "lists that double"],
 )
 def test_deep_or_endless_values_are_refused_at_once(data: bytes) -> None:
     started = time.monotonic()
@@ -206,6 +214,18 @@ def test_every_cut_is_refused(protocol: int) -> None:
     data = pickle.dumps({"a": ARRAYS["f32"], "b": [1, 2.0, "c"]}, protocol)
     for length in range(len(data)):
         assert _refusal(data[:length]).slug in ("damaged", "unsafe")
+
+
+def test_a_hostile_name_is_shown_without_its_control_characters() -> None:
+    for name in ("\x1b[2Jos", "os\r", "a\ud800"):
+        data = b"\x80\x04" + b"".join(
+            b"X" + len(text).to_bytes(4, "little") + text for text in (name.encode("utf-8", "surrogatepass"), b"f")
+        )
+        assert str(_refusal(data + b"\x93.")).isprintable()
+
+
+def test_an_odd_escape_in_a_name_is_refused_without_a_warning() -> None:
+    assert _refusal(b"\x80\x02cos\\q\nsystem\n.").slug == "unsafe"
 
 
 def test_bytes_after_the_end_are_refused() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import time
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,8 @@ def test_bfloat16_in_safetensors_is_read_as_float32() -> None:
         (_safe({"w": _tensor(shape=(2,))}, bytes(4)), r"shape \[2\] and F32 do not fit 4 bytes"),
         (_safe({"w": _tensor(shape=(-1,))}, bytes(4)), "no sizes"),
         (_safe({"w": _tensor(shape=(2**40, 2**40), end=2**60)}, bytes(4)), "do not fit"),
+        (_safe({"w": _tensor(shape=(0, 2**62, 2**62), end=0)}), "no array has the shape"),
+        (_safe({"w": _tensor(shape=(1,) * 33)}, bytes(4)), "it has 33 dimensions"),
         (_safe({"w": _tensor()}, bytes(3)), "tensor 'w' ends at byte 4 of 3"),
         (_safe({"w": _tensor()}, bytes(5)), "do not fill the file"),
         (_safe({"w": _tensor(), "v": _tensor()}, bytes(4)), "overlap"),
@@ -201,6 +204,28 @@ def test_a_damaged_safetensors_file_is_refused_with_tensor_and_reason(data: byte
     with pytest.raises(WeightsError, match=f"x.safetensors.*{reason}") as caught:
         parse_safetensors(data, "x.safetensors")
     assert caught.value.slug == "damaged"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        _safe({"w": _tensor(shape=(2**62,) * 300_000)}),
+        _safe(b"{" + b",".join(b'"t%d":1' % k for k in range(200_000)) + b',"t199999":1}'),
+    ],
+    ids=["a product of 300,000 sizes", "the last of 200,000 names twice"],
+)
+def test_a_large_header_is_refused_at_once(data: bytes) -> None:
+    started = time.monotonic()
+    with pytest.raises(WeightsError):
+        parse_safetensors(data, "x.safetensors")
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("piece", [["ab"], [1.0], 3, "ab"])
+def test_a_piece_of_a_large_tensor_that_is_no_array_is_refused(piece: Any) -> None:
+    plan = {"UnpackBigParamInfor@@": {"a": {"OriginShape": (1,), "slices": ["s"]}}}
+    with pytest.raises(WeightsError, match="a piece is no array"):
+        parse_weights(pickle.dumps({"s": piece} | plan, 2), "x.pdparams")
 
 
 def test_every_cut_of_a_safetensors_file_is_refused() -> None:

@@ -14,6 +14,7 @@ from ppcls.utils.errors import ConfigError, DataError
 
 _BOM = b"\xef\xbb\xbf"
 _CHUNK = 1 << 20
+_LONGEST = 200  # letters of a path that a message quotes
 _SHOWN = 5  # bad lines that a message quotes
 
 
@@ -87,6 +88,7 @@ def scan_list(
         keep: the bad lines to remember; all are counted.
     Raises:
         ConfigError: the file is not there.
+        DataError: ``data-list``: a line of over a million bytes, which no list has.
     """
     parser = _Parser(class_num, None if delimiter is None else delimiter.encode(), allow_outside_root, keep)
     if not Path(file).is_file():
@@ -96,7 +98,13 @@ def scan_list(
         with open(file, "rb") as stream:
             text = stream.read(_CHUNK).removeprefix(_BOM)
             while text:
-                parser.feed(text + stream.readline())
+                rest = stream.readline(_CHUNK)
+                if len(rest) == _CHUNK and not rest.endswith(b"\n"):
+                    number = parser.count + text.count(b"\n") + 1
+                    raise DataError(
+                        f"{file}:{number} is longer than a million bytes; is this a list file?", "data-list"
+                    )
+                parser.feed(text + rest)
                 text = stream.read(_CHUNK)
     except OSError as error:
         raise ConfigError(f"cannot read the list file {file}: {error.strerror}") from error
@@ -147,7 +155,7 @@ class _Parser:
         parts = [part.strip() for part in line.strip().rsplit(self.delimiter, 1)]
         if not any(parts):
             return
-        reason = self._problem(*parts) if len(parts) == 2 else f"has one column: {_text(parts[0])!r}"
+        reason = self._problem(*parts) if len(parts) == 2 else f"has one column: {_quoted(parts[0])}"
         if reason is None:
             self._add(parts[:1], [int(parts[1])], [self.count])
             return
@@ -158,18 +166,18 @@ class _Parser:
     def _problem(self, path: bytes, label: bytes) -> str | None:
         """What is wrong with a line, or None."""
         if not path:
-            return f"has no path before the label {_text(label)!r}"
+            return f"has no path before the label {_quoted(label)}"
         if b"\0" in path:
             return "path holds a zero byte"
         if not self.allow_outside_root and _climbs_out(path):
-            return f"path {_text(path)!r} climbs out of image_root; allow_outside_root: True permits it"
+            return f"path {_quoted(path)} climbs out of image_root; allow_outside_root: True permits it"
         return self._wrong(label)
 
     def _wrong(self, label: bytes) -> str | None:
         """What is wrong with a label's text, or None."""
         digits = label.removeprefix(b"-")
         if not digits.isdigit() or len(digits) > 9:
-            return f"label {_text(label)!r} is no integer"
+            return f"label {_quoted(label)} is no integer"
         if not 0 <= int(label) < self.class_num:
             return f"label {int(label)} is not in [0, {self.class_num})"
         return None
@@ -188,6 +196,12 @@ class _Parser:
 def _climbs_out(path: bytes) -> bool:
     """Whether a relative path leaves the folder it starts in; an absolute one says where it leads."""
     return not os.path.isabs(path) and os.path.normpath(path).split(b"/")[0] == b".."
+
+
+def _quoted(raw: bytes) -> str:
+    """For a reason; of a line that is no list's, a part is enough."""
+    text = _text(raw)
+    return repr(text) if len(text) <= _LONGEST else f"{text[:_LONGEST]!r}..."
 
 
 def _text(raw: bytes) -> str:
