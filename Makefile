@@ -1,6 +1,7 @@
 # make demo    train, judge, query and export Oct-MobileNetV2 on the digits in demo/
 # make test    all tests
 # make check   lint and structure
+# make fuzz    random and damaged inputs for every reader, half a minute each
 # make bench   the speeds that benchmarks/README.md explains
 #
 # make PADDLE=paddlepaddle-gpu demo    the same with the GPU build of paddle
@@ -9,7 +10,7 @@ PYTHON ?= python3
 PADDLE ?= paddlepaddle
 VENV ?= .venv
 
-.PHONY: demo test check bench
+.PHONY: demo test check fuzz bench
 
 demo: $(VENV)/.ready
 	$(VENV)/bin/ppcls demo
@@ -21,6 +22,9 @@ check: $(VENV)/.ready-dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/python -m pytest tests/test_architecture.py
+
+fuzz: $(VENV)/.ready-dev
+	PPCLS_FUZZ_SECONDS=30 $(VENV)/bin/python -m pytest tests/fuzz
 
 bench: $(VENV)/.ready-dev
 	$(VENV)/bin/python benchmarks/list_index.py

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ppcls.cli.check_data import add_check_data_arguments, check_data
-from ppcls.config.load import scalar
+from ppcls.config.load import is_plain_text
 from ppcls.utils.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -122,5 +122,5 @@ def _yaml_word(value: str | int | Path) -> str:
     if isinstance(value, int):
         return str(value)
     text = str(value)
-    is_plain = re.fullmatch(r"[\w/.-][\w/. -]*", text) and scalar(text) == text
+    is_plain = re.fullmatch(r"[\w/.-][\w/. -]*", text) and is_plain_text(text)
     return text if is_plain else json.dumps(text, ensure_ascii=False)

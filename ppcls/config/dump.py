@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from ppcls.config import schema
-from ppcls.config.load import scalar
+from ppcls.config.load import is_plain_text
 from ppcls.config.schema import Component, Config
 from ppcls.config.stages import Stage
 
@@ -61,7 +61,7 @@ class _Dumper(yaml.SafeDumper):
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     """Text in quotes where our loader would read something else: ``'None'``, ``'1e-3'``."""
-    style = "'" if scalar(text) != text else None
+    style = None if is_plain_text(text) else "'"
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

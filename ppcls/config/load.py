@@ -1,5 +1,6 @@
 """YAML text -> plain data: strict numbers, no duplicate keys, no tags that run code, ``_base_``."""
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,10 +18,12 @@ from yaml.tokens import Token
 
 from ppcls.config.values import show
 from ppcls.utils.errors import ConfigError
+from ppcls.utils.text import printable
 
 MAX_BYTES = 1_000_000
 MAX_ALIASES = 100
 MAX_DEPTH = 64
+MAX_DIGITS = 1000  # of a whole number
 MAX_VALUES = 100_000  # with every alias written out: what a bomb of few bytes would become
 
 _PLAIN = "plain"  # our tag for a scalar without quotes and tag
@@ -50,8 +53,7 @@ def load_text(text: str, where: str) -> Any:
         ConfigError: not YAML, or more than the limits of this module allow; ``where:line:column`` first.
     """
     try:
-        loader = _Loader(text)
-        node = loader.get_single_node()
+        node = _compose(_Loader(text))
         if node is None:
             return None
         _check_size(node)
@@ -62,21 +64,44 @@ def load_text(text: str, where: str) -> Any:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{where}:{mark.line + 1}:{mark.column + 1}" if mark else where
-        raise ConfigError(f"{place}: {_told(error)}") from error
+        raise ConfigError(f"{place}: {printable(_told(error))}") from error
     except YAMLError as error:
         raise ConfigError(f"{where}: {error}") from error
 
 
 def scalar(text: str) -> Any:
-    """The value of a word without quotes: YAML 1.2 numbers, true, false and null, and Python's True, False and None."""
+    """The value of a word without quotes: YAML 1.2 numbers, true, false and null, and Python's True, False and None.
+
+    Raises:
+        ValueError: a whole number of so many digits that Python would not print it.
+    """
     if text in _WORDS:
         return _WORDS[text]
     if _INT.fullmatch(text):
+        if len(text) > MAX_DIGITS:
+            raise ValueError(f"a number of {len(text)} digits")
         # `010` is ten in YAML 1.2; int() alone would refuse it with base 0.
         return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
     if _FLOAT.fullmatch(text):
         return float(re.sub(r"\.(?=[in])", "", text.lower()))
     return text
+
+
+def is_plain_text(text: str) -> bool:
+    """Whether a word without quotes is this text, and not a number, a truth value or null."""
+    try:
+        return scalar(text) == text
+    except ValueError:
+        return False
+
+
+def unfit(text: str) -> str | None:
+    """Why a text cannot be a name, a path or a line of a log; None if it can."""
+    if "\0" in text:
+        return "a text with a zero byte"
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        return "a text that is not Unicode: half of a pair of surrogates"
+    return None
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,8 +132,8 @@ def _with_base(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     if not isinstance(base, str):
         raise ConfigError(f"{path}: _base_: expected the path of one YAML file; got {show(base)}")
     file = path.parent / base
-    if not file.is_file():
-        raise ConfigError(f"{path}: _base_: no such file: {file}")
+    if not os.path.isfile(file):  # is_file() raises for a name that is too long
+        raise ConfigError(f"{path}: _base_: no such file: {printable(str(file))}")
     return merge(_with_base(file, (*above, path.resolve())), document)
 
 
@@ -169,6 +194,14 @@ class _Loader(Reader, Scanner, Parser, Composer, BaseResolver):
         return node
 
 
+def _compose(loader: _Loader) -> Node | None:
+    try:
+        return loader.get_single_node()
+    except (ValueError, OverflowError) as error:  # of chr and int, for "\\UFFFFFFFF" and a %YAML of 5,000 digits
+        message = "an escape or a version number that is too large"
+        raise MarkedYAMLError(None, None, message, loader.get_mark()) from error
+
+
 def _told(error: MarkedYAMLError) -> str:
     return ", ".join(part for part in (error.problem, error.context) if part) or "not YAML"
 
@@ -194,6 +227,8 @@ def _build(node: Node) -> Any:
         return [_build(item) for item in node.value]
     if isinstance(node, MappingNode):
         return _build_mapping(node)
+    if reason := unfit(node.value):
+        raise MarkedYAMLError(None, None, reason, node.start_mark)
     if node.tag == _TAG + "str":
         return node.value
     try:
@@ -212,6 +247,8 @@ def _build_mapping(node: MappingNode) -> dict[str, Any]:
             continue
         if not isinstance(key, str) or not key:
             raise MarkedYAMLError(None, None, "a key is a word", key_node.start_mark)
+        if reason := unfit(key):
+            raise MarkedYAMLError(None, None, reason, key_node.start_mark)
         if key in own:
             raise MarkedYAMLError(None, None, f"duplicate key {key!r}", key_node.start_mark)
         own[key] = _build(value_node)

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ppcls.config.load import copy, load_text, scalar
+from ppcls.config.load import copy, load_text, scalar, unfit
 from ppcls.config.values import show
 from ppcls.utils.errors import ConfigError
 from ppcls.utils.suggest import did_you_mean
+from ppcls.utils.text import printable
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,13 @@ def parse_override(text: str) -> Override:
     """
     key, equals, value = text.partition("=")
     path = tuple(part.strip() for part in key.split("."))
+    shown = printable(text) if len(text) <= 200 else show(text)
     if not equals:
-        raise ConfigError(f"-o {text}: expected key=value; each -o takes exactly one")
+        raise ConfigError(f"-o {shown}: expected key=value; each -o takes exactly one")
     if not all(path):
-        raise ConfigError(f"-o {text}: expected a dotted key such as Global.epochs; got {key!r}")
+        raise ConfigError(f"-o {shown}: expected a dotted key such as Global.epochs; got {show(key)}")
+    if reason := unfit(text):
+        raise ConfigError(f"-o {shown}: {reason}")
     value = value.strip()
     if value[:1] in ("[", "{", '"', "'"):
         return Override(path, load_text(value, f"-o {key}"))

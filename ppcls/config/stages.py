@@ -1,5 +1,6 @@
 """A file and its ``Stages:`` -> one configuration and one folder a stage."""
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from ppcls.config.override import Override, apply_override, parse_override
 from ppcls.config.parse import parse_config
 from ppcls.config.schema import Config
 from ppcls.utils.errors import ConfigError
+from ppcls.utils.text import printable
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,9 @@ def find_config(path: str | Path) -> Path:
     """The file behind ``-c``: the path as it is, or under the ``configs`` folder next to the package."""
     candidates = (Path(path), Path(__file__).resolve().parents[2] / "configs" / path)
     for candidate in candidates:
-        if candidate.is_file():
+        if os.path.isfile(candidate):
             return candidate
-    if candidates[0].is_dir():
+    if os.path.isdir(candidates[0]):
         raise ConfigError(f"{path} is a folder; expected a YAML file")
     if candidates[0] == candidates[1]:
         raise ConfigError(f"no such config: {path}")
@@ -76,6 +78,7 @@ def find_config(path: str | Path) -> Path:
 
 def report(path: str, problems: Sequence[Problem]) -> str:
     """All problems as one block of text: a heading, then aligned lines."""
+    problems = [Problem(printable(problem.key), printable(problem.text)) for problem in problems]
     width = max(len(problem.key) for problem in problems)
     count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
     return "\n".join([f"{path}: {count}", *(f"  {problem.key:<{width}}  {problem.text}" for problem in problems)])

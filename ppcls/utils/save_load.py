@@ -1,6 +1,7 @@
 """Weights from wherever a user says, into a model that they must fit."""
 
 import logging
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -188,16 +189,16 @@ def _candidates(path: Path) -> list[Path]:
     if path.name == "best_model" and _best_is_average(path):
         beside.insert(0, Path(f"{path}.pdema"))
     inside = [path / "model.pdparams", path / "model.safetensors"]
-    found = [candidate for candidate in beside if candidate.exists()]
-    if path.exists() and not path.is_dir():
+    found = [candidate for candidate in beside if os.path.exists(candidate)]
+    if os.path.exists(path) and not os.path.isdir(path):
         found.append(path)
-    return found + [candidate for candidate in inside if candidate.exists()]
+    return found + [candidate for candidate in inside if os.path.exists(candidate)]
 
 
 def _find_file(source: str) -> Path:
     found = _candidates(Path(source))
     if not found:
-        what = "is a folder without model.pdparams" if Path(source).is_dir() else "does not exist, nor with .pdparams"
+        what = "is a folder without model.pdparams" if os.path.isdir(source) else "does not exist, nor with .pdparams"
         raise ConfigError(f"{source} {what}{_neighbours(Path(source))}")
     return found[0]
 
@@ -209,7 +210,7 @@ def _best_is_average(prefix: Path) -> bool:
 
 def _neighbours(path: Path) -> str:
     """A hint at the prefixes in the folder that was meant."""
-    folder = path if path.is_dir() else path.parent
+    folder = path if os.path.isdir(path) else path.parent
     names = sorted(str(p)[: -len(".pdparams")] for p in folder.glob("*.pdparams"))
     return did_you_mean(str(path), names) or (f"; there are {', '.join(names[:5])}" if names else "")
 

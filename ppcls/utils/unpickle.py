@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ppcls.utils.errors import WeightsError
+from ppcls.utils.text import printable
 
 MAX_DEPTH = 32
 MAX_RANK = 32  # what every numpy takes; a product of a million sizes would take minutes
@@ -154,10 +155,10 @@ class _Machine:
         raise self._unsafe(f"a bare {getattr(value, 'role', type(value).__name__)}")
 
     def _unsafe(self, what: str) -> WeightsError:
-        return WeightsError(f"{self.where} asks for {_shown(what)}, which weights do not need; refused", "unsafe")
+        return WeightsError(f"{self.where} asks for {printable(what)}, which weights do not need; refused", "unsafe")
 
     def _damaged(self, what: str) -> WeightsError:
-        return WeightsError(f"{self.where} is damaged: {_shown(what)}; fetch or save it again", "damaged")
+        return WeightsError(f"{self.where} is damaged: {printable(what)}; fetch or save it again", "damaged")
 
     # Instructions without effect on the values.
     def _op_proto(self, version: int) -> None:
@@ -301,11 +302,6 @@ class _Machine:
             _set_array_state(target, *state)
         else:
             raise self._unsafe(f"state for a {type(target).__name__}")
-
-
-def _shown(text: str) -> str:
-    """``text`` as one line that every terminal and log can show: it may come from a hostile file."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def _make_array(kind: Any, shape: Any, code: Any) -> _Array:

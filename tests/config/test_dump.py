@@ -29,7 +29,7 @@ def test_base_batch_size_stands_under_lr_and_comes_back(tmp_path: Path):
     assert load_run(path).stages[0].config == stage.config
 
 
-@pytest.mark.parametrize("text", ["None", "1e-3", "010", "yes", "1:30", "", "a: b", "#", "true", "été"])
+@pytest.mark.parametrize("text", ["None", "1e-3", "010", "yes", "1:30", "", "a: b", "#", "true", "été", "9" * 5000])
 def test_text_that_looks_like_something_else_comes_back_as_text(tmp_path: Path, text: str):
     quoted = "'" + text + "'"
     (stage,) = load_run("train1.yaml", [f"Global.save_inference_dir={quoted}"]).stages

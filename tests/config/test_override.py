@@ -101,3 +101,16 @@ def test_path_that_leads_nowhere_says_where_it_ends(text: str, message: str):
     with pytest.raises(ValueError, match=r".") as caught:
         put({"m": [{"TopkAcc": {"topk": 1}}], "n": {"epochs": 3, "none": None}}, text)
     assert str(caught.value) == message
+
+
+def test_an_argument_that_is_no_text_is_refused_as_it_can_be_shown():
+    with pytest.raises(ConfigError, match=r"-o a=\\udcff: a text that is not Unicode"):
+        parse_override("a=\udcff")
+    with pytest.raises(ConfigError, match=r"-o a\\x1b: expected key=value"):
+        parse_override("a\x1b")
+
+
+def test_a_long_argument_is_shown_in_part():
+    with pytest.raises(ConfigError, match="expected a dotted key") as caught:
+        parse_override(".=" + "9" * 5000)
+    assert len(str(caught.value)) < 300

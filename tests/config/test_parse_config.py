@@ -317,3 +317,15 @@ def test_unknown_key_is_refused_in_sections_that_the_mode_does_not_use_too():
 
 def test_eval_loader_is_not_needed_when_nothing_is_evaluated():
     assert accepted("Global.eval_during_train=False", "DataLoader.Eval=null").DataLoader.Eval is None
+
+
+def test_a_name_that_no_file_can_have_is_no_config():
+    with pytest.raises(ConfigError, match="no such config: xxx"):
+        load_run("x" * 5000)
+
+
+def test_a_key_is_shown_without_its_control_characters(tmp_path: Path):
+    path = tmp_path / "a.yaml"
+    path.write_text((CONFIGS / "train1.yaml").read_text() + '"\\x1b[2J": 1\n')
+    with pytest.raises(ConfigError, match=r"  \\x1b\[2J +unknown key"):
+        load_run(path)

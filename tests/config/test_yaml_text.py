@@ -80,6 +80,13 @@ def test_merge_key_brings_in_what_is_not_said():
         ("? [1, 2]\n: 3", r"a\.yaml:1:3: a key is a word"),
         ("a: \x00", r"a\.yaml:1: not text: character 0x0"),
         ("a: " + "9" * 5000, r"a\.yaml:1:4: a number of 5000 digits"),
+        ("a: 0x" + "f" * 5000, r"a\.yaml:1:4: a number of 5002 digits"),
+        ('a: "\\UFFFFFFFF"', r"a\.yaml:1:\d+: an escape or a version number that is too large"),
+        ('a: "\\U00110000"', r"a\.yaml:1:\d+: an escape or a version number that is too large"),
+        ("%YAML 1." + "9" * 5000 + "\n---\na", r"a\.yaml:1:\d+: an escape or a version number that is too large"),
+        ('a: "b\\0c"', r"a\.yaml:1:4: a text with a zero byte"),
+        ('"b\\0c": a', r"a\.yaml:1:1: a text with a zero byte"),
+        ('a: "\\uD800"', r"a\.yaml:1:4: a text that is not Unicode: half of a pair of surrogates"),
         ("[" * 65 + "]" * 65, r"a\.yaml:1:65: nested deeper than 64 levels"),
         ("a: &x 1\nb: [" + "*x," * 101 + "]", r"more than 100 aliases"),
     ],
@@ -163,6 +170,16 @@ def test_base_that_is_missing_or_leads_back_is_refused(tmp_path: Path):
         load_document(path)
     path.write_text("_base_: [b.yaml]\n")
     with pytest.raises(ConfigError, match="expected the path of one YAML file"):
+        load_document(path)
+
+
+def test_base_of_a_name_that_no_file_can_have_is_refused(tmp_path: Path):
+    path = tmp_path / "a.yaml"
+    path.write_text(f"_base_: {'x' * 5000}\n")
+    with pytest.raises(ConfigError, match=r"a\.yaml: _base_: no such file: "):
+        load_document(path)
+    path.write_text('_base_: "\\x1b[2J"\n')
+    with pytest.raises(ConfigError, match=r"no such file: .*\\x1b\[2J$"):
         load_document(path)
 
 

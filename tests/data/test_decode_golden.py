@@ -1,6 +1,11 @@
 """DecodeImage beside Pillow, which reads the same files by other code, and beside pixels made by hand."""
 
 import io
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -9,6 +14,7 @@ from PIL import Image, ImageOps
 
 from ppcls.data.preprocess.ops.decode import DecodeImage
 
+ROOT = Path(__file__).resolve().parents[2]
 RNG = np.random.default_rng(0)
 every_backend = pytest.mark.parametrize("backend", ["cv2", "pil"])
 
@@ -68,3 +74,23 @@ def test_grey_with_alpha_and_black_and_white_become_three_equal_channels(backend
     data = _file(Image.fromarray(grey > 100), "PNG")
     expected = np.where(grey > 100, 255, 0)
     np.testing.assert_array_equal(_decode(data, backend=backend), np.stack([expected] * 3, axis=2))
+
+
+def test_a_damaged_animation_gives_its_first_picture_and_no_crash(tmp_path: Path) -> None:
+    picture = _picture().convert("RGBA")
+    data = _file(picture, "PNG", save_all=True, append_images=[picture.rotate(90)])
+    data = data.replace(b"fcTL", b"bcTL", 1)  # one flipped bit: the first picture is no frame
+    start = data.index(b"fdAT")
+    length = struct.unpack(">I", data[start - 4 : start])[0]
+    rows = b"\x09" + zlib.decompress(data[start + 8 : start + 4 + length])[1:]  # there are 5 filters, no tenth
+    content = data[start : start + 8] + zlib.compress(rows)
+    chunk = struct.pack(">I", len(content) - 4) + content + struct.pack(">I", zlib.crc32(content))
+    (tmp_path / "a.png").write_bytes(data[: start - 4] + chunk + data[start + 8 + length :])
+    code = (
+        "import numpy, pathlib; from ppcls.data.preprocess.ops.decode import DecodeImage;"
+        f"data = pathlib.Path({str(tmp_path / 'a.png')!r}).read_bytes();"
+        f"numpy.save({str(tmp_path / 'a.npy')!r}, DecodeImage()(data, numpy.random.default_rng(0)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), np.asarray(_picture()))

@@ -58,7 +58,7 @@ def refused(read: Callable[[], None], error: type[PpclsError], slugs: Sequence[s
     assert problem.slug in slugs
     lines = str(problem).split("\n")
     assert all(line.isprintable() for line in lines), lines
-    assert all(len(line) < 2000 for line in lines)
+    assert all(len(line) < (10_000 if error is ConfigError else 2_000) for line in lines)
     assert len(lines) == 1 or error is ConfigError
     return True
 

@@ -4,7 +4,6 @@ import errno
 import logging
 import os
 import stat
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -52,7 +51,7 @@ class ImageNetDataset:
         if delimiter == "":
             raise ValueError("delimiter is empty; leave it out to split at the last white space")
         self.rule = ReadRule(**reading)
-        if not Path(image_root).is_dir():
+        if not os.path.isdir(image_root):
             raise ConfigError(f"folder {image_root} is not there; give the pictures' folder as image_root")
         self._root = os.fsencode(image_root)
         self._list = self._read_list(cls_label_path, class_num, delimiter, allow_outside_root)

@@ -91,8 +91,8 @@ def scan_list(
         DataError: ``data-list``: a line of over a million bytes, which no list has.
     """
     parser = _Parser(class_num, None if delimiter is None else delimiter.encode(), allow_outside_root, keep)
-    if not Path(file).is_file():
-        what = "a folder" if Path(file).is_dir() else "not there"
+    if not os.path.isfile(file):
+        what = "a folder" if os.path.isdir(file) else "not there"
         raise ConfigError(f"list file {file} is {what}; give its path as cls_label_path")
     try:
         with open(file, "rb") as stream:

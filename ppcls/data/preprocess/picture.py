@@ -23,6 +23,7 @@ _SIGNATURES = {
     b"version https://git-lfs": "a git-lfs pointer, whose content `git lfs pull` fetches",
 }
 _JPEG_SIZES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # start of frame, which holds the size
+_ANIMATION = (b"acTL", b"fcTL", b"fdAT")  # chunks of a PNG
 _JPEG_BARE = {0x01, *range(0xD0, 0xD8)}  # markers without a segment
 
 
@@ -89,6 +90,17 @@ def damage(data: bytes) -> str:
         if length > len(data):
             return f"the {kind} file is cut off: {len(data)} of {length} bytes"
     return f"the data inside the {kind} file of {len(data)} bytes is damaged, or of a variant that is not read"
+
+
+def without_animation(data: bytes) -> bytes:
+    """A PNG file without the chunks that make it an animation: its first picture; all other files as they are.
+
+    OpenCV 5.0 ends the process on an animation of which one bit of a frame's description and a frame are damaged.
+    """
+    if picture_kind(data) != "PNG" or b"acTL" not in data:
+        return data
+    kept = [chunk for chunk in _png_chunks(data) if chunk.name not in _ANIMATION]
+    return data[:8] + b"".join(data[chunk.start : chunk.end] for chunk in kept)
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:

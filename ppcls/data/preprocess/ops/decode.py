@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ppcls.data.preprocess.picture import MAX_PIXELS, check_picture, damage
+from ppcls.data.preprocess.picture import MAX_PIXELS, check_picture, damage, without_animation
 from ppcls.registry import OPS
 from ppcls.utils.errors import DataError
 
@@ -60,8 +60,9 @@ class DecodeImage:
 
 def _decode_cv2(data: bytes, to_rgb: bool) -> np.ndarray:
     # From memory: cv2.imread fills the missing part of a truncated JPEG with grey and says nothing.
+    still = np.frombuffer(without_animation(data), np.uint8)
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)  # 8 bits, three channels, EXIF turned
+        image = cv2.imdecode(still, cv2.IMREAD_COLOR)  # 8 bits, three channels, EXIF turned
     except cv2.error as error:
         raise DataError(f"the picture cannot be decoded: {error.err}; {damage(data)}") from error
     if image is None:
