@@ -1,5 +1,13 @@
 """The networks; importing this package registers their names."""
 
-from ppcls.arch.backbone.model_zoo import mobilenet_v2, oct_mobilenet_v2
+from ppcls.arch.backbone.model_zoo import (
+    densenet,
+    mobilenet_v1,
+    mobilenet_v2,
+    oct_mobilenet_v2,
+    resnet,
+    resnext,
+    senet,
+)
 
-__all__ = ["mobilenet_v2", "oct_mobilenet_v2"]
+__all__ = ["densenet", "mobilenet_v1", "mobilenet_v2", "oct_mobilenet_v2", "resnet", "resnext", "senet"]

@@ -39,19 +39,19 @@ class OctSqueezeExcite(nn.Layer):
 
     def forward(self, x: Octave) -> Octave:
         """The map with its channels scaled."""
-        t = F.relu(self.squeeze(_means(x)))  # [N, C / reduction]
-        high = x.high if x.high is None else x.high * _gate(self.excite_h(t))
-        low = x.low if x.low is None else x.low * _gate(self.excite_l(t))
+        t = F.relu(self.squeeze(means(x)))  # [N, C / reduction]
+        high = x.high if x.high is None else x.high * gate(self.excite_h(t))
+        low = x.low if x.low is None else x.low * gate(self.excite_l(t))
         return Octave(high, low, x.size)
 
 
-def _means(x: Octave) -> Tensor:
-    """``[N, C_h + C_l]``."""
+def means(x: Octave) -> Tensor:
+    """The mean of each channel, ``[N, C_h + C_l]``."""
     if x.high is None or x.low is None:
         return (x.low if x.high is None else x.high).mean([2, 3])
     return paddle.concat([x.high.mean([2, 3]), x.low.mean([2, 3])], axis=1)
 
 
-def _gate(excitation: Tensor) -> Tensor:
-    """``[N, C]`` -> ``[N, C, 1, 1]``, each in (0, 1)."""
+def gate(excitation: Tensor) -> Tensor:
+    """What channels are multiplied by: ``[N, C]`` -> ``[N, C, 1, 1]``, each in (0, 1)."""
     return F.sigmoid(excitation).unsqueeze([2, 3])

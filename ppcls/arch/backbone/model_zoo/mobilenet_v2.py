@@ -1,4 +1,4 @@
-"""MobileNetV2, arXiv 1801.04381, with the names and order of PaddleClas's weight files.
+"""MobileNetV2, arXiv 1801.04381, with the names and order of PaddleClas's weight files; octave networks at alpha > 0.
 
 ================= ===== ========== ============= =============
 name              scale parameters MACs at 224   top-1 / top-5
@@ -12,7 +12,10 @@ MobileNetV2_x2_0  2     11,262,312 1,188,808,448 75.23 / 92.58
 ================= ===== ========== ============= =============
 
 Strides are in the depthwise convolutions. As in PaddleClas, the first block has its 1x1 expansion although it expands
-by 1, and widths are truncated, not rounded to 8. Top-1 and top-5 are PaddleClas's (model overview of 2.6).
+by 1, and widths are truncated, not rounded to 8. Top-1 and top-5 are PaddleClas's (model overview of 2.6), alpha 0.
+
+With octaves ("Drop an Octave", arXiv 1904.05049) only the expanded tensor of a block is in two, none in the last two
+stages, and every stride behind the stem is a mean over 2x2 pixels: oct_mobilenet_v2.py under other names of weights.
 """
 
 from collections.abc import Iterator
@@ -21,8 +24,11 @@ from typing import Any, NamedTuple
 import paddle
 from paddle import Tensor, nn
 
-from ppcls.arch.layers.channels import check_class_num, check_scale, scale_channels
+from ppcls.arch.layers.channels import check_alpha, check_class_num, check_scale, scale_channels
 from ppcls.arch.layers.conv_bn import ConvBN, linear
+from ppcls.arch.layers.oct_conv_bn import Channels, OctConvBN, Style
+from ppcls.arch.layers.oct_layers import OctActivation
+from ppcls.arch.layers.octave import enter, leave
 from ppcls.arch.published import published
 from ppcls.registry import BACKBONES
 
@@ -34,16 +40,18 @@ class _Stage(NamedTuple):
     channels: int
     blocks: int
     stride: int
+    has_low: bool = True
 
 
+# The last two have 7x7 maps at 224, whose low part would be of 3.5 pixels.
 _STAGES = (
     _Stage(expansion=1, channels=16, blocks=1, stride=1),
     _Stage(expansion=6, channels=24, blocks=2, stride=2),
     _Stage(expansion=6, channels=32, blocks=3, stride=2),
     _Stage(expansion=6, channels=64, blocks=4, stride=2),
     _Stage(expansion=6, channels=96, blocks=3, stride=1),
-    _Stage(expansion=6, channels=160, blocks=3, stride=2),
-    _Stage(expansion=6, channels=320, blocks=1, stride=1),
+    _Stage(expansion=6, channels=160, blocks=3, stride=2, has_low=False),
+    _Stage(expansion=6, channels=320, blocks=1, stride=1, has_low=False),
 )
 
 
@@ -54,21 +62,24 @@ class InvertedResidual(nn.Layer):
         ``[N, in_channels, H, W]`` -> ``[N, out_channels, ceil(H / stride), ceil(W / stride)]``.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, expansion: int, stride: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, stage: _Stage, stride: int, alpha: float) -> None:
         super().__init__()
-        middle = in_channels * expansion
-        self._expand_conv = ConvBN(in_channels, middle, kernel_size=1)
-        self._bottleneck_conv = ConvBN(middle, middle, kernel_size=3, stride=stride, groups=middle)
-        self._linear_conv = ConvBN(middle, out_channels, kernel_size=1)
-        self.relu6 = nn.ReLU6()
+        style = Style(pools=alpha > 0)
+        inputs, outputs = Channels.split(in_channels, 0), Channels.split(out_channels, 0)
+        middle = Channels.split(in_channels * stage.expansion, alpha if stage.has_low else 0.0)
+        self._expand_conv = OctConvBN(inputs, middle, 1, style=style)
+        self._bottleneck_conv = OctConvBN(middle, middle, 3, stride, middle.parts.total, style)
+        self._linear_conv = OctConvBN(middle, outputs, 1, style=style)
+        self.relu6 = OctActivation(nn.ReLU6())
         self.adds_input = stride == 1 and in_channels == out_channels
 
-    @paddle.jit.not_to_static  # it has nothing to translate, and takes its time
+    # Its branches depend on the structure alone: to_static has nothing to translate, and takes its time.
+    @paddle.jit.not_to_static
     def forward(self, x: Tensor) -> Tensor:
-        """``[N, in_channels, H, W]`` -> ``[N, out_channels, ...]``."""
-        y = self.relu6(self._expand_conv(x))
+        """Plain maps in and out; only the expanded one is in two octaves."""
+        y = self.relu6(self._expand_conv(enter(x)))
         y = self.relu6(self._bottleneck_conv(y))
-        y = self._linear_conv(y)
+        y = leave(self._linear_conv(y))
         return x + y if self.adds_input else y
 
 
@@ -79,20 +90,22 @@ class MobileNetV2(nn.Sequential):
 
     Args:
         scale: multiplies every width; the last one (1280) only if it is above 1.
+        alpha: share of low-frequency channels, in [0, 1]; 0 is the plain network.
     Raises:
         ValueError: an argument out of range, or a ``scale`` that leaves no channel.
     Shape:
         images ``[N, 3, H, W]`` of any size -> logits ``[N, class_num]``.
     """
 
-    def __init__(self, scale: float = 1.0, class_num: int = 1000) -> None:
+    def __init__(self, scale: float = 1.0, alpha: float = 0.0, class_num: int = 1000) -> None:
         check_scale(scale)
+        check_alpha(alpha)
         stem = scale_channels(32, scale)
         features = scale_channels(1280, max(scale, 1.0))
         super().__init__(
             ("conv1", ConvBN(3, stem, kernel_size=3, stride=2)),
             ("relu6_1", nn.ReLU6()),
-            *_stages(scale),
+            *_stages(scale, alpha),
             ("conv9", ConvBN(scale_channels(_STAGES[-1].channels, scale), features, kernel_size=1)),
             ("relu6_9", nn.ReLU6()),
             ("pool", nn.AdaptiveAvgPool2D(1)),  # [N, features, 1, 1]
@@ -101,14 +114,14 @@ class MobileNetV2(nn.Sequential):
         )
 
 
-def _stages(scale: float) -> Iterator[tuple[str, nn.Layer]]:
+def _stages(scale: float, alpha: float) -> Iterator[tuple[str, nn.Layer]]:
     """``conv2`` to ``conv8``, the second block of ``conv3`` being ``conv3.conv3_2``."""
     in_channels = scale_channels(32, scale)
     for number, stage in enumerate(_STAGES, start=2):
         out_channels = scale_channels(stage.channels, scale)
-        first = InvertedResidual(in_channels, out_channels, stage.expansion, stage.stride)
+        first = InvertedResidual(in_channels, out_channels, stage, stage.stride, alpha)
         others = [
-            (f"conv{number}_{index}", InvertedResidual(out_channels, out_channels, stage.expansion, stride=1))
+            (f"conv{number}_{index}", InvertedResidual(out_channels, out_channels, stage, 1, alpha))
             for index in range(2, stage.blocks + 1)
         ]
         yield f"conv{number}", nn.Sequential(("_first_block", first), *others)
