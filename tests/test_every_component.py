@@ -1,6 +1,8 @@
 """Every registered name is built and does what its table promises; who registers a thing is tested unasked."""
 
+import functools
 import inspect
+import math
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +72,33 @@ def test_no_table_is_forgotten_here() -> None:
     assert len(TABLES) == 11
 
 
-@pytest.fixture(scope="module", params=names("BACKBONES"))
+@functools.cache
+def shapes(name: str, alpha: float) -> list[list[int]]:
+    """Of all that the network holds; it is built without values, in a moment whatever its size."""
+    with paddle.LazyGuard():
+        model = TABLES["BACKBONES"].get(name)(class_num=CLASSES, alpha=alpha)
+    return [list(value.shape) for value in model.state_dict().values()]
+
+
+def numbers(name: str, alpha: float) -> int:
+    """How many the network holds."""
+    return sum(math.prod(shape) for shape in shapes(name, alpha))
+
+
+def smallest_of_each_file() -> list[str]:
+    """One network a file: the others there differ from it in numbers alone, and some take seconds for one image."""
+    sizes = {name: numbers(name, 0.5) for name in names("BACKBONES")}
+    by_size = sorted(sizes, key=lambda name: -sizes[name])
+    return sorted({TABLES["BACKBONES"].get(name).__module__: name for name in by_size}.values())
+
+
+@pytest.mark.parametrize("name", names("BACKBONES"))
+def test_a_backbone_honours_class_num_and_keeps_its_numbers_with_octaves(name: str) -> None:
+    assert shapes(name, 0.5)[-1] == [CLASSES]
+    assert numbers(name, 0.5) == numbers(name, 0)
+
+
+@pytest.fixture(scope="module", params=smallest_of_each_file())
 def backbone(request: pytest.FixtureRequest) -> nn.Layer:
     paddle.seed(0)
     return build("BACKBONES", request.param)

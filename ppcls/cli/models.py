@@ -4,7 +4,6 @@ import argparse
 import fnmatch
 import inspect
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from ppcls.utils import runtime
@@ -36,7 +35,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What ``ppcls models`` takes."""
     parser.add_argument("pattern", nargs="?", default="*", help="part of a name, or a pattern such as 'Oct*_x1_*'")
-    parser.add_argument("--alpha", type=float, metavar="A", help="only octave networks, at this alpha")
+    parser.add_argument("--alpha", type=float, metavar="A", help="networks with octaves, at this alpha")
     parser.add_argument("--size", type=int, default=224, metavar="N", help="image side in pixels (%(default)s)")
     parser.add_argument("--class-num", type=int, default=1000, metavar="N", help="classes (%(default)s)")
     parser.add_argument("--json", action="store_true", help="one JSON list instead of a table")
@@ -51,11 +50,14 @@ def models(args: argparse.Namespace) -> int:
     for name in ("size", "class_num"):
         if getattr(args, name) < 1:
             raise ConfigError(f"--{name.replace('_', '-')} is at least 1; got {getattr(args, name)}", "usage")
-    rows = [_row(name, args) for name in _names(args.pattern, octave_only=args.alpha is not None)]
+    names = _names(args.pattern, octave_only=args.alpha is not None)
     if args.json:
-        print(json.dumps([asdict(row) for row in rows], indent=1))
+        print(json.dumps([asdict(_row(name, args)) for name in names], indent=1))
         return 0
-    print("\n".join(_table(rows, args.size)))
+    width = max(len(name) for name in names)
+    print(f"{'model':<{width}} {'alpha':>6} {'params':>12} {f'MACs at {args.size}':>15}  published top-1 / top-5")
+    for name in names:
+        print(_line(_row(name, args), width), flush=True)  # one by one: the largest take seconds
     return 0
 
 
@@ -74,7 +76,7 @@ def _names(pattern: str, *, octave_only: bool) -> list[str]:
         )
     chosen = [name for name in named if not octave_only or "alpha" in BACKBONES.parameters(name)]
     if not chosen:
-        raise ConfigError(f"--alpha is for octave networks; {', '.join(named)} has none", "usage")
+        raise ConfigError(f"--alpha is for networks with octaves; {', '.join(named)} has none", "usage")
     return chosen
 
 
@@ -93,7 +95,7 @@ def _row(name: str, args: argparse.Namespace) -> Row:
     try:
         model = target(class_num=args.class_num, **arguments)
     except ValueError as error:
-        raise ConfigError(str(error), "usage") from error
+        raise ConfigError(f"{name}: {error}", "usage") from error
     summary = summarize(model, [3, args.size, args.size])
     return Row(
         name=name,
@@ -110,11 +112,7 @@ def _default(parameters: dict[str, inspect.Parameter], name: str) -> float | Non
     return parameters[name].default if name in parameters else None
 
 
-def _table(rows: Sequence[Row], size: int) -> list[str]:
-    width = max(len(row.name) for row in rows)
-    lines = [f"{'model':<{width}} {'alpha':>6} {'params':>12} {f'MACs at {size}':>15}  published top-1 / top-5"]
-    for row in rows:
-        alpha = "-" if row.alpha is None else f"{row.alpha:g}"
-        accuracy = "-" if row.top1 is None else f"{row.top1} / {row.top5}  ({row.source})"
-        lines.append(f"{row.name:<{width}} {alpha:>6} {row.params:>12,} {row.macs:>15,}  {accuracy}")
-    return lines
+def _line(row: Row, width: int) -> str:
+    alpha = "-" if row.alpha is None else f"{row.alpha:g}"
+    accuracy = "-" if row.top1 is None else f"{row.top1} / {row.top5}  ({row.source})"
+    return f"{row.name:<{width}} {alpha:>6} {row.params:>12,} {row.macs:>15,}  {accuracy}"

@@ -23,6 +23,7 @@ SUFFIXES = {  # of official names; the longer ones come first
     "gamma": "weight",
     "beta": "bias",
 }
+SMALL = ["MobileNetV1_x0_25", "MobileNetV2_x0_25", "ResNet18_vd", "SE_ResNet18_vd", "DenseNet121"]
 V1_BLOCKS = ["L1_B1", "L2_B0", "L2_B1", "L3_B0", "L3_B1", "L4_B0", *(f"L4_B{n}" for n in range(1, 6)), "L5_B0", "L5_B1"]
 V2_BLOCKS = {
     "L1_B1": "conv2._first_block",
@@ -173,9 +174,7 @@ def test_residual_networks_equal_their_definition_in_numpy(name, alpha, size):
     np.testing.assert_allclose(model(paddle.to_tensor(images)).numpy(), expected, rtol=1e-8, atol=1e-9)
 
 
-@pytest.mark.parametrize(
-    "name", ["MobileNetV1_x0_25", "MobileNetV2_x0_25", "ResNet18", "SE_ResNet18_vd", "DenseNet121"]
-)
+@pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize("alpha", [0.5, 1])
 def test_every_parameter_of_an_octave_network_gets_a_gradient(name, alpha):
     paddle.seed(0)
@@ -191,3 +190,20 @@ def test_a_share_too_small_for_the_narrow_layers_splits_the_wide_ones_alone():
     names = MobileNetV2(alpha=0.01).state_dict()
     assert "conv3.conv3_2._expand_conv._conv.conv_h2l.weight" in names
     assert "conv2._first_block._expand_conv._conv.weight" in names
+
+
+# Paddle 3.x of its own code, Paddle 2.6 of every sum.
+@pytest.mark.filterwarnings("ignore:Tensor do not have 'place' interface", "ignore:(?s).*The behavior of expression")
+@pytest.mark.parametrize(("name", "alpha"), [("ResNet18_vd", 0), *((name, 0.5) for name in SMALL)])
+def test_the_exported_program_gives_equal_logits_for_any_batch(name, alpha, tmp_path):
+    paddle.seed(0)
+    model = BACKBONES.get(name)(alpha=alpha, class_num=5)
+    model.eval()
+    images = paddle.randn([3, 3, 37, 50])
+    expected = model(images).numpy()
+    spec = paddle.static.InputSpec([None, 3, 37, 50], "float32", "images")
+    paddle.jit.save(model, str(tmp_path / "inference"), input_spec=[spec])
+    program = paddle.jit.load(str(tmp_path / "inference"))
+    program.eval()
+    np.testing.assert_allclose(program(images).numpy(), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(program(images[:1]).numpy(), expected[:1], rtol=1e-4, atol=1e-5)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ppcls.cli import models
+from ppcls.registry import BACKBONES
 from ppcls.utils.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,11 +35,24 @@ def test_size_classes_and_alpha_are_honoured_and_then_nothing_is_published(capsy
     assert row["params"] == 4_243_006 - 990 * 1441
 
 
-def test_a_pattern_selects_and_alpha_leaves_octave_networks(capsys):
+def test_a_pattern_selects_and_alpha_splits_what_is_plain_without(capsys):
     run("*MobileNetV2", "--size", "32", "--json")
-    assert [row["name"] for row in json.loads(capsys.readouterr().out)] == ["MobileNetV2", "OctMobileNetV2"]
+    plain, octave = json.loads(capsys.readouterr().out)
+    assert [plain["name"], octave["name"]] == ["MobileNetV2", "OctMobileNetV2"]
+    assert (plain["alpha"], plain["top1"]) == (0, 72.15)
+    run("*MobileNetV2", "--size", "32", "--alpha", "0.25", "--json")
+    split, octave = json.loads(capsys.readouterr().out)
+    assert (split["params"], split["macs"]) == (octave["params"], octave["macs"])
+    assert (split["alpha"], split["top1"], split["params"]) == (0.25, None, plain["params"])
+
+
+def test_alpha_leaves_out_networks_that_know_none(capsys, monkeypatch):
+    parameters = BACKBONES.parameters
+    monkeypatch.setattr(BACKBONES, "parameters", lambda name: {} if name == "MobileNetV2" else parameters(name))
     run("*MobileNetV2", "--size", "32", "--alpha", "0.25", "--json")
     assert [row["name"] for row in json.loads(capsys.readouterr().out)] == ["OctMobileNetV2"]
+    with pytest.raises(ConfigError, match="--alpha is for networks with octaves; MobileNetV2 has none"):
+        run("MobileNetV[2]", "--alpha", "0.25")
 
 
 @pytest.mark.parametrize(
@@ -48,7 +62,7 @@ def test_a_pattern_selects_and_alpha_leaves_octave_networks(capsys):
         (["--size", "0"], "--size is at least 1; got 0"),
         (["--class-num", "-1"], "--class-num is at least 1; got -1"),
         (["Oct*_x1_0", "--alpha", "2"], r"alpha is the share .* in \[0, 1\]; got 2"),
-        (["MobileNetV2_x2_0", "--alpha", "0.5"], "--alpha is for octave networks; MobileNetV2_x2_0 has none"),
+        (["ResNeXt50_32x4d", "--alpha", "0.125"], "ResNeXt50_32x4d: alpha 0.125 .* 32 groups do not divide"),
     ],
 )
 def test_wrong_options_are_refused(words, message):
