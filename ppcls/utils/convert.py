@@ -33,7 +33,7 @@ def convert_weights(source: str, target: Path, *, overwrite: bool) -> Converted:
         ConfigError: ``source`` is not there, ``target`` is, or it has another suffix or belongs to a checkpoint.
         WeightsError: ``source`` is damaged or unsafe, or holds what the other format cannot.
     """
-    _require_free(target, overwrite)
+    require_free(target, overwrite)
     arrays, path, _, names = read_stored(source)
     if target.suffix != ".safetensors":
         _require_paddle_kinds(arrays, path)
@@ -41,7 +41,8 @@ def convert_weights(source: str, target: Path, *, overwrite: bool) -> Converted:
     return Converted(path, len(arrays), sum(array.nbytes for array in arrays.values()))
 
 
-def _require_free(target: Path, overwrite: bool) -> None:
+def require_free(target: Path, overwrite: bool) -> None:
+    """ConfigError if weights cannot be written to ``target``, or would replace what must stay."""
     if target.suffix not in SUFFIXES:
         raise ConfigError(f"{target}: the suffix of OUT says the format; one of {', '.join(SUFFIXES)}", "usage")
     manifest = read_manifest(target.with_suffix(""))
