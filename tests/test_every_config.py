@@ -95,3 +95,13 @@ def test_a_headline_recipe_trains_two_updates_and_judges_a_batch(
     assert printed.count("[dry run] update 2: ") == stages
     assert printed.count("[dry run] one evaluation batch of 2 pictures") == stages
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["ImageNet/MobileNetV1/MobileNetV1_x0_25.yaml", "ImageNet/SENet/SE_ResNet18_vd.yaml"])
+def test_a_recipe_of_a_plain_family_trains_with_octaves_too(
+    name: str, imagenet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = [*small(imagenet, CONFIGS / name), "-o", "Arch.alpha=0.5"]
+    assert main(["train", "-c", name, "--dry-run", *options]) == 0
+    assert "[dry run] update 2: " in capsys.readouterr().out
