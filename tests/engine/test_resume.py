@@ -1,6 +1,8 @@
 """A run that is interrupted and continued ends as one that never was."""
 
+import io
 import json
+import re
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -209,3 +211,22 @@ def test_a_paddleclas_checkpoint_resumes_at_the_next_epoch_and_says_what_is_lost
     printed = capsys.readouterr().out
     assert "is not of this project: continuing after epoch 1; the best metric so far is not known" in printed
     assert same(weights(continued / "latest"), weights(unbroken / "latest"))
+
+
+class Terminal(io.StringIO):
+    """Standard error as a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_progress_bar_of_a_continued_epoch_begins_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(tmp_path, "Hooks=[SignalAt: {step: 2}]", code=128 + signal.SIGTERM)
+    screen = Terminal()
+    monkeypatch.setattr("sys.stderr", screen)
+    assert run("train", write_config(tmp_path), flags=("--resume",)) == 0
+    shown = [bar.strip() for bar in screen.getvalue().split("\r") if bar.strip()]
+    assert re.match(r"epoch 1/2: +67%.* 2/3 \[", shown[0])
+    assert re.match(r"epoch 2/2: +0%.* 0/3 \[", next(bar for bar in shown if bar.startswith("epoch 2/2")))
