@@ -110,8 +110,7 @@ def read_regular(path: Path, limit: int = 16 << 30) -> bytes:
         PpclsError: the system refused to read it (io-error).
     """
     try:
-        # Without O_NONBLOCK opening a pipe waits for a writer.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        with _open_unblocked(path) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise WeightsError(f"{path} is not a regular file; expected a file with weights", "damaged")
@@ -124,6 +123,25 @@ def read_regular(path: Path, limit: int = 16 << 30) -> bytes:
         raise WeightsError(f"{path} is a folder; expected a file with weights", "damaged") from error
     except OSError as error:
         raise PpclsError(f"cannot read {path}: {error.strerror or error}", "io-error") from error
+
+
+def read_picture(path: str | bytes, limit: int = 1 << 30) -> bytes:
+    """All bytes of a picture's file, as the data sets and ``infer`` read it; a pipe is never waited for.
+
+    Args:
+        limit: bytes; 50 million pixels of 16 bits and four channels are 400 MB without any compression.
+    Raises:
+        OSError: the system refused, or it is no regular file, or empty, or too large; ``strerror`` says which.
+    """
+    with _open_unblocked(path) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        if status.st_size == 0:
+            raise OSError(errno.ENODATA, "the file is empty")
+        if status.st_size > limit:
+            raise OSError(errno.EFBIG, f"the file has {status.st_size} bytes; at most {limit} are read")
+        return file.read()
 
 
 class Lock:
@@ -171,3 +189,13 @@ class Lock:
         return ConfigError(
             f"{path.parent} is in use by {holder}; wait for it, stop it, or choose another folder", "locked"
         )
+
+
+def _open_unblocked(path: str | bytes | Path) -> IO[bytes]:
+    """Open for reading at once, also a pipe: without O_NONBLOCK that waits for a writer."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        return open(descriptor, "rb")
+    except OSError:
+        os.close(descriptor)  # a folder's: open refuses it and leaves it open
+        raise
