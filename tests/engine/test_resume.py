@@ -1,52 +1,16 @@
 """A run that is interrupted and continued ends as one that never was."""
 
 import io
-import json
 import re
 import signal
 from collections.abc import Sequence
 from pathlib import Path
 
+import misdeeds  # noqa: F401  registers SignalAt and LoseAt
 import paddle
 import pytest
 import yaml
-from tiny_run import NAME, STAGES, run, same, train, weights, write_config
-
-from ppcls.engine.hooks.hook import Hook
-from ppcls.engine.state import StepOutput, TrainState
-from ppcls.registry import HOOKS
-from ppcls.utils.errors import DataError
-
-
-@HOOKS.register
-class SignalAt(Hook):
-    """Sends this process a signal after a step, as a job scheduler would."""
-
-    def __init__(self, step: int, number: int = int(signal.SIGTERM)) -> None:
-        self._step = step
-        self._number = number
-
-    def step_end(self, state: TrainState, output: StepOutput) -> None:
-        if state.step == self._step:
-            signal.raise_signal(self._number)
-
-
-@HOOKS.register
-class LoseAt(Hook):
-    """Fails at a step, after its rows were written."""
-
-    def __init__(self, step: int) -> None:
-        self._step = step
-
-    def step_end(self, state: TrainState, output: StepOutput) -> None:
-        if state.step == self._step:
-            raise DataError("lost")
-
-
-def events(folder: Path) -> list[dict[str, object]]:
-    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    timed = ("batch_cost", "reader_cost", "ips", "total_ips", "time")
-    return [{key: value for key, value in row.items() if key not in timed} for row in rows]
+from tiny_run import NAME, STAGES, events, run, same, train, weights, write_config
 
 
 def interrupted(folder: Path, step: int, resume: Sequence[str] = ("Global.checkpoints=auto",)) -> Path:
