@@ -1,0 +1,170 @@
+"""A fault as data, how it is made to happen, and what must hold afterwards, whatever happened."""
+
+import re
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from bad_runs import told
+from place import Place, best_value, differences, newest_step, options, problems_of_units, stores
+from process import SECRET, Bent, Ended, members
+
+Check = Callable[[Place, Ended], None]
+_LEFTOVERS = (".tmp-*", ".del-*", ".link-*")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something broken, and what is promised then. In all texts ``$folder`` and ``$run`` stand for the place's.
+
+    Args:
+        broken: what is, in a sentence.
+        command: the words before ``-c``; or with a ``-``, all words.
+        given: overrides of the command, and of its continuation.
+        spoiling: overrides of the command alone.
+        says: a regular expression: of standard error after a failure, of both streams otherwise.
+        start: what ran in the place before, see ``place.STARTS``.
+        bent: what is done inside the process before the command.
+        leaves: what else must hold afterwards.
+        continues: ``Global.checkpoints=auto`` must then complete the run, bit-equal to one that was never broken;
+            ``continued`` are further overrides of that.
+        whole: the interpreter comes to its own end.
+    """
+
+    name: str
+    broken: str
+    code: int
+    slug: str = ""
+    says: str = ""
+    command: tuple[str, ...] = ("train",)
+    given: tuple[str, ...] = ()
+    spoiling: tuple[str, ...] = ()
+    start: str = "fresh"
+    arrange: Callable[[Place], None] = lambda place: None
+    bent: tuple[Bent, ...] = ()
+    leaves: tuple[Check, ...] = ()
+    continues: bool = False
+    continued: tuple[str, ...] = ()
+    within_s: float = 60.0
+    within_mb: float = 1e6
+    whole: bool = False
+    needs_mounts: bool = False
+    slow: bool = False
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Before:
+    """What was there before the fault."""
+
+    bad_units: frozenset[Path]
+    best: float
+    shared: frozenset[str]
+
+    @classmethod
+    def of(cls, place: Place) -> "Before":
+        """Look."""
+        return cls(frozenset(problems_of_units(place.folder)), best_value(place.folder), _shared_files())
+
+
+def happen(fault: Fault, place: Place) -> Ended:
+    """Arrange the fault, run into it, and require all that is promised."""
+    fault.arrange(place)
+    before = Before.of(place)
+    ended = start(fault, place).wait()
+    require_told(fault, place, ended)
+    require_invariants(place, ended, before)
+    for check in fault.leaves:
+        check(place, ended)
+    return ended
+
+
+def start(fault: Fault, place: Place):
+    """The command of a fault, running."""
+    overrides = tuple(place.fill(override) for override in (*fault.given, *fault.spoiling))
+    words = [place.fill(word) for word in fault.command]
+    if not any(word == "-" for word in words):
+        words = [words[0], "-c", str(place.config), *words[1:], *options(overrides)]
+    bent = [tuple(place.fill(item) if isinstance(item, str) else item for item in call) for call in fault.bent]
+    noted = ("bent.note_saves", str(saves_file(place)))
+    return place.processes.start([word for word in words if word != "-"], place.folder, [noted, *bent], fault.whole)
+
+
+def saves_file(place: Place) -> Path:
+    """Where the steps stand that were reported as saved."""
+    return place.folder.with_name(f"{place.folder.name}.saved")
+
+
+def require_told(fault: Fault, place: Place, ended: Ended) -> None:
+    """The exit code and the message are the promised ones, and came in time."""
+    assert ended.code == fault.code, f"{fault.broken}: exit code {ended.code}\n{ended.text[-3000:]}"
+    if 0 < ended.code < 128 and fault.slug:
+        told(ended.err, fault.slug, ended.code)
+    if ended.code >= 0:
+        assert "Traceback" not in ended.text, ended.text[-3000:]
+    where = ended.err if fault.slug else ended.text
+    assert re.search(place.pattern(fault.says), where, re.MULTILINE), f"{fault.says} is not in\n{where[-3000:]}"
+    assert ended.seconds < fault.within_s, f"it took {ended.seconds:.1f} s"
+    assert ended.grown_mb < fault.within_mb, f"it took {ended.grown_mb:.0f} MB"
+
+
+def require_invariants(place: Place, ended: Ended, before: Before) -> None:
+    """What holds after everything that can happen."""
+    broken = {unit: reason for unit, reason in problems_of_units(place.folder).items() if unit not in before.bad_units}
+    assert not broken, f"units that do not verify: {broken}"
+    for store in stores(place.folder):
+        reported = [unit for unit in _reported(place) if unit.parent == store.folder]
+        steps = [int(re.search(r"step-(\d+)", unit.name)[1]) for unit in reported]
+        assert newest_step(store) >= max(steps, default=-1), "a checkpoint that was reported is lost"
+    _require_gone(ended.pid)
+    left = [name for name in _shared_files() - before.shared if str(ended.pid) in name]
+    assert not left, f"left in /dev/shm: {left}"
+    assert best_value(place.folder) >= before.best, "the best evaluation got worse"
+    if ended.code >= 0:
+        assert not leftovers(place.folder), leftovers(place.folder)
+    leaks = [path for path in place.folder.parent.rglob("*") if path.is_file() and SECRET.encode() in _bytes(path)]
+    assert not leaks, f"a value of the environment is in {leaks}"
+
+
+def continue_run(fault: Fault, place: Place, unbroken: Path) -> None:
+    """Start the run again: it goes on from its newest checkpoint, and ends as ``unbroken`` did."""
+    given = tuple(place.fill(override) for override in fault.given)
+    words = ["train", "-c", str(place.config), *options((*given, "Global.checkpoints=auto", *fault.continued))]
+    before = Before.of(place)
+    ended = place.processes.run(words, place.folder, [("bent.note_saves", str(saves_file(place)))])
+    assert ended.code == 0, ended.text[-3000:]
+    require_invariants(place, ended, before)
+    assert differences(place.folder / "out", unbroken / "out") == []
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """What a process that was killed leaves behind until the next start."""
+    return [path for pattern in _LEFTOVERS for path in folder.rglob(pattern)]
+
+
+def _reported(place: Place) -> list[Path]:
+    path = saves_file(place)
+    return [Path(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def _require_gone(session: int) -> None:
+    """Within two seconds."""
+    deadline = time.monotonic() + 2
+    while alive := members(session):
+        assert time.monotonic() < deadline, f"processes left: {alive}"
+        time.sleep(0.02)
+
+
+def _shared_files() -> frozenset[str]:
+    folder = Path("/dev/shm")
+    return frozenset(path.name for path in folder.iterdir()) if folder.is_dir() else frozenset()
+
+
+def _bytes(path: Path) -> bytes:
+    with suppress(OSError):
+        return path.read_bytes()
+    return b""

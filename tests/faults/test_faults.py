@@ -1,0 +1,36 @@
+"""Every fault of the lists beside this file happens, and all that is promised about it holds."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import config_faults
+import kill_faults
+import pytest
+from fault import Fault, continue_run, happen
+from place import Place
+
+FAULTS: list[Fault] = [
+    *config_faults.FAULTS,
+    *kill_faults.FAULTS,
+]
+
+
+def _parameter(fault: Fault) -> object:
+    return pytest.param(fault, id=fault.name, marks=[pytest.mark.slow] if fault.slow else [])
+
+
+@pytest.mark.parametrize("fault", [_parameter(fault) for fault in FAULTS])
+def test_fault(
+    fault: Fault, place_of: Callable[[str], Place], unbroken: Callable[[Fault], Path], may_mount: bool
+) -> None:
+    if fault.needs_mounts and not may_mount:
+        pytest.skip("mounts of one's own are not permitted here")
+    place = place_of(fault.start)
+    happen(fault, place)
+    if fault.continues:
+        continue_run(fault, place, unbroken(fault))
+
+
+def test_every_fault_has_a_name_of_its_own() -> None:
+    names = [fault.name for fault in FAULTS]
+    assert sorted(set(names)) == sorted(names)
