@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import config_faults
+import disk_faults
 import kill_faults
 import pytest
 from fault import Fault, continue_run, happen
@@ -11,6 +12,7 @@ from place import Place
 
 FAULTS: list[Fault] = [
     *config_faults.FAULTS,
+    *disk_faults.FAULTS,
     *kill_faults.FAULTS,
 ]
 
