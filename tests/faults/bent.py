@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ppcls.engine import Engine
 from ppcls.utils.checkpoint import CheckpointStore
 
 _CLONE_NEWNS = 0x20000
@@ -89,6 +90,20 @@ def note_saves(path: str) -> None:
 
     original_open = io.open
     CheckpointStore.save = noted
+
+
+def after_loading(how: str, path: str) -> None:
+    """Once an engine has its weights, their file is overwritten in place: ``cut``, or filled with ``zeros``."""
+    original = Engine.load_weights
+
+    def load_weights(engine: Engine, source: str | bool, *, strict: bool) -> None:
+        original(engine, source, strict=strict)
+        with open(path, "rb+") as file:
+            size = file.seek(0, io.SEEK_END)
+            file.truncate(size // 2 if how == "cut" else 0)
+            file.write(bytes(size) if how == "zeros" else b"")
+
+    Engine.load_weights = load_weights
 
 
 class _Counter:

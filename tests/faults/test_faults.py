@@ -7,6 +7,8 @@ import config_faults
 import disk_faults
 import kill_faults
 import pytest
+import unit_faults
+import weight_faults
 from fault import Fault, continue_run, happen
 from place import Place
 
@@ -14,6 +16,8 @@ FAULTS: list[Fault] = [
     *config_faults.FAULTS,
     *disk_faults.FAULTS,
     *kill_faults.FAULTS,
+    *unit_faults.FAULTS,
+    *weight_faults.FAULTS,
 ]
 
 
