@@ -1,4 +1,4 @@
-"""Data sets, ops, metrics and hooks that misbehave at a chosen place; importing this registers them for a YAML."""
+"""Samples, metrics and hooks that misbehave at a chosen place; importing this registers what a YAML may name."""
 
 import multiprocessing
 import os
@@ -12,14 +12,14 @@ import bent
 import numpy as np
 from paddle import Tensor
 
-from ppcls.data.dataloader.bad_samples import ReadRule
 from ppcls.data.dataloader.synthetic_dataset import SyntheticDataset
 from ppcls.data.dataloader.values import Item
+from ppcls.data.preprocess.ops.decode import DecodeImage
 from ppcls.engine.hooks.hook import Hook
 from ppcls.engine.state import StepOutput, TrainState
-from ppcls.registry import DATASETS, HOOKS, METRICS, OPS
+from ppcls.registry import HOOKS, METRICS
 
-CLASSES = 4
+CLASSES, TRAINED, JUDGED = 4, 40, 32  # of the tiny run: classes, sides of its pictures
 _ERRORS = {"ValueError": ValueError("too large"), "KeyError": KeyError("hue"), "StopIteration": StopIteration()}
 _ERRORS |= {"SystemExit": SystemExit(3), "MemoryError": MemoryError()}
 
@@ -37,47 +37,44 @@ def misbehave(how: str) -> None:
         os.kill(os.getpid(), getattr(signal, word))
 
 
-@OPS.register
-class SpoilSample:
-    """Spoils one picture of the synthetic data set, which it knows by its pixels, wherever it stands.
+def spoil_sample(at: int, how: str, side: int = TRAINED, in_worker: bool = False) -> None:
+    """One picture of the synthetic data set, known by its pixels, is spoilt where it is decoded, wherever that is.
 
     Args:
-        at: the sample's index.
         how: as ``misbehave``; or ``nan``, ``wide``, ``grey`` for what comes out.
-        in_worker: leave it alone in the main process.
+        side: of the data set's pictures; those of another one are let alone.
+        in_worker: so is the main process.
     """
+    original = DecodeImage.__call__
+    pixels = SyntheticDataset(CLASSES, side=side).pixels(at)[:, :, ::-1]
+    results: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "nan": lambda image: np.float32(image) * np.float32(np.nan),
+        "wide": lambda image: np.repeat(image, 2, axis=1),
+        "grey": lambda image: image[:, :, 0],
+    }
 
-    def __init__(self, at: int, how: str, in_worker: bool = False) -> None:
-        self._at, self._how, self._in_worker = at, how, in_worker
-
-    def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        original = SyntheticDataset(CLASSES, side=image.shape[0]).pixels(self._at)
-        is_meant = np.array_equal(image[:, :, ::-1], original) or np.array_equal(image, original)
-        if not is_meant or (self._in_worker and multiprocessing.parent_process() is None):
+    def decode(op: DecodeImage, data: bytes, rng: np.random.Generator) -> np.ndarray:
+        image = original(op, data, rng)
+        if not np.array_equal(image, pixels) or (in_worker and multiprocessing.parent_process() is None):
             return image
-        results: dict[str, Callable[[], np.ndarray]] = {
-            "nan": lambda: np.float32(image) * np.float32(np.nan),
-            "wide": lambda: np.repeat(image, 2, axis=1),
-            "grey": lambda: image[:, :, 0],
-        }
-        if self._how in results:
-            return results[self._how]()
-        misbehave(self._how)
+        if how in results:
+            return results[how](image)
+        misbehave(how)
         return image
 
+    DecodeImage.__call__ = decode
 
-@DATASETS.register(accepts=ReadRule)
-class SpoiledDataset(SyntheticDataset):
-    """The synthetic data set, one sample of which cannot be read without an accident."""
 
-    def __init__(self, class_num: int, at: int, how: str, samples: int = 22, side: int = 40, **reading: object) -> None:
-        super().__init__(class_num, samples, side, **reading)
-        self._at, self._how = at, how
+def spoil_reading(at: int, how: str) -> None:
+    """A sample of the training data set cannot be read without an accident."""
+    original = SyntheticDataset.__getitem__
 
-    def __getitem__(self, index: int) -> Item:
-        if index == self._at:
-            misbehave(self._how)
-        return super().__getitem__(index)
+    def read(dataset: SyntheticDataset, index: int) -> Item:
+        if index == at and dataset.side == TRAINED:
+            misbehave(how)
+        return original(dataset, index)
+
+    SyntheticDataset.__getitem__ = read
 
 
 @METRICS.register

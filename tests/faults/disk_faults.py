@@ -24,6 +24,12 @@ def complete(place: Place, ended: Ended) -> None:
     assert place.newest.name == "step-000000006-1"
 
 
+def complete_epoch(place: Place, ended: Ended) -> None:
+    """The run of one epoch did all it was asked for."""
+    assert "training is complete: 1 epochs" in ended.out
+    assert (place.run / "latest.manifest.json").exists()
+
+
 def says_once(text: str) -> Check:
     """It is told, and not again and again."""
 

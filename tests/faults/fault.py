@@ -30,6 +30,7 @@ class Fault:
         leaves: what else must hold afterwards.
         continues: ``Global.checkpoints=auto`` must then complete the run, bit-equal to one that was never broken;
             ``continued`` are further overrides of that.
+        traced: a traceback may stand above the message.
         whole: the interpreter comes to its own end.
     """
 
@@ -49,6 +50,7 @@ class Fault:
     continued: tuple[str, ...] = ()
     within_s: float = 60.0
     within_mb: float = 1e6
+    traced: bool = False
     whole: bool = False
     needs_mounts: bool = False
     slow: bool = False
@@ -102,9 +104,10 @@ def saves_file(place: Place) -> Path:
 def require_told(fault: Fault, place: Place, ended: Ended) -> None:
     """The exit code and the message are the promised ones, and came in time."""
     assert ended.code == fault.code, f"{fault.broken}: exit code {ended.code}\n{ended.text[-3000:]}"
+    message = ended.err[ended.err.rfind("error[") :] if fault.traced else ended.err
     if 0 < ended.code < 128 and fault.slug:
-        told(ended.err, fault.slug, ended.code)
-    if ended.code >= 0:
+        told(message, fault.slug, ended.code)
+    if ended.code >= 0 and not fault.traced:
         assert "Traceback" not in ended.text, ended.text[-3000:]
     where = ended.err if fault.slug else ended.text
     assert re.search(place.pattern(fault.says), where, re.MULTILINE), f"{fault.says} is not in\n{where[-3000:]}"

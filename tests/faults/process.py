@@ -106,7 +106,7 @@ def processes(folder: Path) -> Iterator[Processes]:
     """A zygote that lives as long as the block."""
     path = folder / "zygote"
     command = [sys.executable, str(Path(__file__).with_name("zygote.py")), str(path)]
-    environment = os.environ | {"PPCLS_TEST_SECRET": SECRET, "HOME": str(folder), "PYTHONUNBUFFERED": ""}
+    environment = os.environ | {"PPCLS_TEST_SECRET": SECRET}
     with subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL) as zygote:
         try:
             while not path.exists():

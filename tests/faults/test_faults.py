@@ -6,7 +6,10 @@ from pathlib import Path
 import config_faults
 import disk_faults
 import kill_faults
+import list_faults
+import picture_faults
 import pytest
+import sample_faults
 import unit_faults
 import weight_faults
 from fault import Fault, continue_run, happen
@@ -16,6 +19,9 @@ FAULTS: list[Fault] = [
     *config_faults.FAULTS,
     *disk_faults.FAULTS,
     *kill_faults.FAULTS,
+    *list_faults.FAULTS,
+    *picture_faults.FAULTS,
+    *sample_faults.FAULTS,
     *unit_faults.FAULTS,
     *weight_faults.FAULTS,
 ]

@@ -96,7 +96,7 @@ def main() -> None:
     """Import what is slow, then serve."""
     sys.path[:0] = [str(TESTS / "faults"), str(TESTS / "engine"), str(TESTS.parent)]
     importlib.import_module("ppcls.utils.runtime").prepare()
-    for name in ("paddle", "ppcls.engine.stages", "misdeeds", "bent", "bad_parts"):
+    for name in ("paddle", "ppcls.engine.stages", "matplotlib.pyplot", "misdeeds", "bent", "bad_parts"):
         importlib.import_module(name)
     serve(sys.argv[1])
 
