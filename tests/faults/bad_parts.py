@@ -25,16 +25,22 @@ _ERRORS |= {"SystemExit": SystemExit(3), "MemoryError": MemoryError()}
 
 
 def misbehave(how: str) -> None:
-    """Raise an error by its name, send a signal by its name, ``exit 3``, or ``sleep 1``."""
-    word, _, number = how.partition(" ")
-    if word in _ERRORS:
-        raise _ERRORS[word]
-    if word == "exit":
-        os._exit(int(number))
-    if word == "sleep":
-        time.sleep(float(number))
-    else:
-        os.kill(os.getpid(), getattr(signal, word))
+    """Deeds, by commas: raise an error by its name, send a signal by its name, ``exit 3``, ``sleep 1``.
+
+    ``group SIGTERM`` is a signal to all processes of this one's group.
+    """
+    for deed in how.split(","):
+        word, _, argument = deed.partition(" ")
+        if word in _ERRORS:
+            raise _ERRORS[word]
+        if word == "exit":
+            os._exit(int(argument))
+        elif word == "sleep":
+            time.sleep(float(argument))
+        elif word == "group":
+            os.killpg(0, getattr(signal, argument))
+        else:
+            os.kill(os.getpid(), getattr(signal, word))
 
 
 def spoil_sample(at: int, how: str, side: int = TRAINED, in_worker: bool = False) -> None:

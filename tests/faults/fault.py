@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bad_runs import told
 from place import Place, best_value, differences, newest_step, options, problems_of_units, stores
-from process import SECRET, Bent, Ended, members
+from process import SECRET, Bent, Ended, members, saves_file
 
 Check = Callable[[Place, Ended], None]
 _LEFTOVERS = (".tmp-*", ".del-*", ".link-*")
@@ -92,13 +92,8 @@ def start(fault: Fault, place: Place):
     if not any(word == "-" for word in words):
         words = [words[0], "-c", str(place.config), *words[1:], *options(overrides)]
     bent = [tuple(place.fill(item) if isinstance(item, str) else item for item in call) for call in fault.bent]
-    noted = ("bent.note_saves", str(saves_file(place)))
+    noted = ("bent.note_saves", str(saves_file(place.folder)))
     return place.processes.start([word for word in words if word != "-"], place.folder, [noted, *bent], fault.whole)
-
-
-def saves_file(place: Place) -> Path:
-    """Where the steps stand that were reported as saved."""
-    return place.folder.with_name(f"{place.folder.name}.saved")
 
 
 def require_told(fault: Fault, place: Place, ended: Ended) -> None:
@@ -138,7 +133,7 @@ def continue_run(fault: Fault, place: Place, unbroken: Path) -> None:
     given = tuple(place.fill(override) for override in fault.given)
     words = ["train", "-c", str(place.config), *options((*given, "Global.checkpoints=auto", *fault.continued))]
     before = Before.of(place)
-    ended = place.processes.run(words, place.folder, [("bent.note_saves", str(saves_file(place)))])
+    ended = place.processes.run(words, place.folder, [("bent.note_saves", str(saves_file(place.folder)))])
     assert ended.code == 0, ended.text[-3000:]
     require_invariants(place, ended, before)
     assert differences(place.folder / "out", unbroken / "out") == []
@@ -150,7 +145,7 @@ def leftovers(folder: Path) -> list[Path]:
 
 
 def _reported(place: Place) -> list[Path]:
-    path = saves_file(place)
+    path = saves_file(place.folder)
     return [Path(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 

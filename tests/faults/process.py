@@ -117,6 +117,17 @@ def processes(folder: Path) -> Iterator[Processes]:
             zygote.kill()
 
 
+def saves_file(folder: Path) -> Path:
+    """Where the units stand that a command in ``folder`` reported as saved."""
+    return folder.with_name(f"{folder.name}.saved")
+
+
+def saved_units(folder: Path) -> list[str]:
+    """Their names, in the order of the reports."""
+    path = saves_file(folder)
+    return [Path(line).name for line in path.read_text().splitlines()] if path.exists() else []
+
+
 def members(session: int) -> list[int]:
     """The processes of a command: itself, and all that it started, whatever group those are in."""
     found = []

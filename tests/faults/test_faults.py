@@ -7,9 +7,12 @@ import config_faults
 import disk_faults
 import kill_faults
 import list_faults
+import number_faults
 import picture_faults
 import pytest
+import resume_faults
 import sample_faults
+import signal_faults
 import unit_faults
 import weight_faults
 from fault import Fault, continue_run, happen
@@ -22,6 +25,9 @@ FAULTS: list[Fault] = [
     *list_faults.FAULTS,
     *picture_faults.FAULTS,
     *sample_faults.FAULTS,
+    *number_faults.FAULTS,
+    *resume_faults.FAULTS,
+    *signal_faults.FAULTS,
     *unit_faults.FAULTS,
     *weight_faults.FAULTS,
 ]
