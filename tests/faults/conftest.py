@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-pytest.register_assert_rewrite("fault", "kill_faults", "disk_faults", "unit_faults", "picture_faults")
 from fault import Fault
 from place import AVERAGED, Place, copy_start, options, write_start
 from process import Processes, processes

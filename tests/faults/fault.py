@@ -1,5 +1,6 @@
 """A fault as data, how it is made to happen, and what must hold afterwards, whatever happened."""
 
+import json
 import re
 import time
 from collections.abc import Callable
@@ -118,6 +119,7 @@ def require_invariants(place: Place, ended: Ended, before: Before) -> None:
         reported = [unit for unit in _reported(place) if unit.parent == store.folder]
         steps = [int(re.search(r"step-(\d+)", unit.name)[1]) for unit in reported]
         assert newest_step(store) >= max(steps, default=-1), "a checkpoint that was reported is lost"
+    _require_status(place, ended)
     _require_gone(ended.pid)
     left = [name for name in _shared_files() - before.shared if str(ended.pid) in name]
     assert not left, f"left in /dev/shm: {left}"
@@ -136,7 +138,8 @@ def continue_run(fault: Fault, place: Place, unbroken: Path) -> None:
     ended = place.processes.run(words, place.folder, [("bent.note_saves", str(saves_file(place.folder)))])
     assert ended.code == 0, ended.text[-3000:]
     require_invariants(place, ended, before)
-    assert differences(place.folder / "out", unbroken / "out") == []
+    found = differences(place.folder / "out", unbroken / "out")
+    assert not found, f"not as the unbroken run: {found}"
 
 
 def leftovers(folder: Path) -> list[Path]:
@@ -147,6 +150,19 @@ def leftovers(folder: Path) -> list[Path]:
 def _reported(place: Place) -> list[Path]:
     path = saves_file(place.folder)
     return [Path(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def _require_status(place: Place, ended: Ended) -> None:
+    """What the run's status says is how it ended, and what it says is saved is there."""
+    for store in stores(place.folder):
+        path = store.run_folder / "status" / "rank-00000.json"
+        status = json.loads(path.read_text()) if path.exists() else {"pid": 0}
+        if status["pid"] != ended.pid:
+            continue  # of another process
+        assert newest_step(store) >= (status["saved_step"] or -1)
+        if ended.code >= 0:
+            state = "complete" if ended.code == 0 else "stopped" if ended.code > 128 else "failed"
+            assert (status["state"], status["code"]) == (state, ended.code), status
 
 
 def _require_gone(session: int) -> None:

@@ -19,7 +19,8 @@ def units_are(*names: str) -> Check:
     """Exactly these units stand."""
 
     def check(place: Place, ended: Ended) -> None:
-        assert [unit.name for unit in place.units] == [f"step-00000000{name}" for name in names]
+        found = [unit.name for unit in place.units]
+        assert found == [f"step-00000000{name}" for name in names], found
 
     return check
 

@@ -45,8 +45,8 @@ def listed_as_bad(*numbers: int) -> Check:
 
     def check(place: Place, ended: Ended) -> None:
         rows = [json.loads(line) for line in (place.run / "bad_samples.jsonl").read_text().splitlines()]
-        assert {row["where"] for row in rows} == {f"list.txt:{9 + number} odd{number}" for number in numbers}
-        assert len(rows) == len(numbers)
+        assert {row["where"] for row in rows} == {f"list.txt:{9 + number} odd{number}" for number in numbers}, rows
+        assert len(rows) == len(numbers), rows
 
     return check
 

@@ -23,7 +23,8 @@ def _stopped(
 
 def _look(place: Place) -> dict[str, int]:
     kept = ("run.lock", "train.log")  # say that somebody looked
-    return {str(path): path.stat().st_mtime_ns for path in place.run.rglob("*") if path.name not in kept}
+    paths = [path for path in place.run.rglob("*") if path.name not in kept and path.is_file()]
+    return {str(path): path.stat().st_mtime_ns for path in paths if path.parent.name != "status"}
 
 
 def remember(place: Place) -> None:
@@ -33,8 +34,7 @@ def remember(place: Place) -> None:
 
 def unchanged(place: Place, ended: Ended) -> None:
     """Every file is as it was."""
-    files = {path: time for path, time in _look(place).items() if "status" not in path}
-    assert str(files) == place.values["seen"]
+    assert str(_look(place)) == place.values["seen"]
 
 
 def first_is_best(place: Place, ended: Ended) -> None:

@@ -115,7 +115,7 @@ FAULTS = (
         "op gives a wide picture",
         "what an op makes of one sample has another size than the others of its batch",
         bent=(("bad_parts.spoil_sample", 3, "wide", JUDGED),),
-        says=r"of one batch differ: synthetic:0 is uint8 \[32, 32, 3\], synthetic:3 is uint8 \[32, 64, 3\]; end transform",
+        says=r"of one batch differ: synthetic:0 is uint8 \[32, 32, 3\], synthetic:3 is uint8 \[32, 64, 3\]",
         leaves=(units_are("1-0", "2-0"),),
     ),
     _bad_batch(

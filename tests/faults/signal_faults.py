@@ -16,7 +16,8 @@ def saves(*names: str) -> Check:
     """The run saved exactly these units, in this order."""
 
     def check(place: Place, ended: Ended) -> None:
-        assert saved_units(place.folder) == [f"step-00000000{name}" for name in names]
+        found = saved_units(place.folder)
+        assert found == [f"step-00000000{name}" for name in names], found
 
     return check
 
@@ -82,8 +83,19 @@ FAULTS = (
         code=128 + SIGINT,
         given=("Global.save_every_steps=1",),
         spoiling=_hook("SIGINT,sleep 2.5,SIGINT,sleep 30"),
-        says="(?i)not saved|nothing was saved",
+        says=r"error\[stopped\]: stopped by SIGINT, told again by SIGINT: not saved; the checkpoints before are whole",
         leaves=(saves("1-0"),),
+        within_s=5.0,
+    ),
+    _stopped(
+        "SIGTERM, and SIGUSR1 later",
+        "a second request comes 2.5 s after the first: the code is the first one's",
+        given=("Global.save_every_steps=1",),
+        spoiling=_hook("SIGTERM,sleep 2.5,SIGUSR1,sleep 30"),
+        says=r"error\[stopped\]: stopped by SIGTERM, told again by SIGUSR1: not saved",
+        leaves=(saves("1-0"),),
+        within_s=5.0,
+        slow=True,
     ),
     _stopped(
         "SIGTERM, then SIGKILL",
