@@ -16,8 +16,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ppcls.engine import Engine
+from ppcls.engine import Engine, export
 from ppcls.utils.checkpoint import CheckpointStore
+from ppcls.utils.exported import PARAMETERS
 
 _CLONE_NEWNS = 0x20000
 _MS_RDONLY, _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_PRIVATE = 1, 32, 4096, 16384, 1 << 18
@@ -104,6 +105,34 @@ def after_loading(how: str, path: str) -> None:
             file.write(bytes(size) if how == "zeros" else b"")
 
     Engine.load_weights = load_weights
+
+
+def spoil_export(how: str) -> None:
+    """Between writing and trying a program its parameters are ``flipped``, ``missing`` or ``cut``."""
+    original = export.write_manifest
+
+    def write_manifest(prefix: Path, about: Any) -> Path:
+        path = original(prefix, about)
+        parameters = Path(f"{prefix}{PARAMETERS}")
+        data = bytearray(parameters.read_bytes())
+        data[len(data) // 2] ^= 1
+        parameters.write_bytes(data[: len(data) // 2] if how == "cut" else data)
+        if how == "missing":
+            parameters.unlink()
+        return path
+
+    export.write_manifest = write_manifest
+
+
+def answer_otherwise() -> None:
+    """Every exported program gives other numbers than it should."""
+    original = export.load_program
+    export.load_program = lambda prefix: lambda images: original(prefix)(images) + 1
+
+
+def at_home_in(folder: str) -> None:
+    """Caches are below this folder."""
+    os.environ["HOME"] = folder
 
 
 class _Counter:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import config_faults
 import disk_faults
+import export_faults
+import fetch_faults
 import kill_faults
 import list_faults
 import number_faults
@@ -21,6 +23,8 @@ from place import Place
 FAULTS: list[Fault] = [
     *config_faults.FAULTS,
     *disk_faults.FAULTS,
+    *export_faults.FAULTS,
+    *fetch_faults.FAULTS,
     *kill_faults.FAULTS,
     *list_faults.FAULTS,
     *picture_faults.FAULTS,
