@@ -153,16 +153,19 @@ def _reported(place: Place) -> list[Path]:
 
 
 def _require_status(place: Place, ended: Ended) -> None:
-    """What the run's status says is how it ended, and what it says is saved is there."""
+    """What the status of each stage says is how it ended, and what it says is saved is there."""
+    found = []
     for store in stores(place.folder):
         path = store.run_folder / "status" / "rank-00000.json"
         status = json.loads(path.read_text()) if path.exists() else {"pid": 0}
-        if status["pid"] != ended.pid:
-            continue  # of another process
-        assert newest_step(store) >= (status["saved_step"] or -1)
-        if ended.code >= 0:
-            state = "complete" if ended.code == 0 else "stopped" if ended.code > 128 else "failed"
-            assert (status["state"], status["code"]) == (state, ended.code), status
+        if status["pid"] == ended.pid:
+            found.append((path.stat().st_mtime_ns, status["state"], status["code"]))
+            assert newest_step(store) >= (status["saved_step"] or -1), status
+    if found and ended.code >= 0:
+        *earlier, last = [(state, code) for _, state, code in sorted(found)]
+        state = "complete" if ended.code == 0 else "stopped" if ended.code > 128 else "failed"
+        assert last == (state, ended.code), last
+        assert set(earlier) <= {("complete", 0)}, earlier
 
 
 def _require_gone(session: int) -> None:
