@@ -103,6 +103,7 @@ FAULTS = (
         "the quota is found used up when the weights are flushed",
         ("bent.fail_at", "fsync", f"{_FOURTH}-", "EDQUOT", 2),
         rf"cannot write $run/checkpoints/{_FOURTH}: Disk quota exceeded; {_ADVICE}",
+        slow=True,
     ),
     _fails(
         "files may not grow",
@@ -144,6 +145,7 @@ FAULTS = (
         slug="io-error",
         bent=(("bent.fail_at", "fsync", "checkpoints$", "EIO", 4),),
         says=rf"cannot write $run/checkpoints/{_FOURTH}: Input/output error",
+        slow=True,
     ),
     _fails(
         "rename fails",
@@ -202,6 +204,7 @@ FAULTS = (
         says=_UNWRITABLE.format("Read-only file system"),
         leaves=(_KEPT, never_says_saved),
         needs_mounts=True,
+        mute=True,
     ),
     _fails(
         "run folder removed",

@@ -87,6 +87,7 @@ FAULTS = (
         bent=(("bent.spoil_export", "flipped"),),
         says=_DAMAGE["flipped"][1],
         leaves=(is_earlier(True),),
+        slow=True,
     ),
     _export(
         "export of other weights",
@@ -136,6 +137,7 @@ FAULTS = (
         "a program is written, and not flushed",
         bent=(("bent.kill_at", "fsync", ".tmp-program-.*pdiparams"),),
         leaves=(no_program, leftover_goes),
+        slow=True,
     ),
     _killed(
         "export killed before its name",

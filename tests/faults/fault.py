@@ -31,6 +31,7 @@ class Fault:
         leaves: what else must hold afterwards.
         continues: ``Global.checkpoints=auto`` must then complete the run, bit-equal to one that was never broken;
             ``continued`` are further overrides of that.
+        mute: the run's status cannot be written at the end.
         traced: a traceback may stand above the message.
         whole: the interpreter comes to its own end.
     """
@@ -51,6 +52,7 @@ class Fault:
     continued: tuple[str, ...] = ()
     within_s: float = 60.0
     within_mb: float = 1e6
+    mute: bool = False
     traced: bool = False
     whole: bool = False
     needs_mounts: bool = False
@@ -81,6 +83,8 @@ def happen(fault: Fault, place: Place) -> Ended:
     ended = start(fault, place).wait()
     require_told(fault, place, ended)
     require_invariants(place, ended, before)
+    if not fault.mute:
+        require_status(place, ended)
     for check in fault.leaves:
         check(place, ended)
     return ended
@@ -119,7 +123,6 @@ def require_invariants(place: Place, ended: Ended, before: Before) -> None:
         reported = [unit for unit in _reported(place) if unit.parent == store.folder]
         steps = [int(re.search(r"step-(\d+)", unit.name)[1]) for unit in reported]
         assert newest_step(store) >= max(steps, default=-1), "a checkpoint that was reported is lost"
-    _require_status(place, ended)
     _require_gone(ended.pid)
     left = [name for name in _shared_files() - before.shared if str(ended.pid) in name]
     assert not left, f"left in /dev/shm: {left}"
@@ -138,6 +141,7 @@ def continue_run(fault: Fault, place: Place, unbroken: Path) -> None:
     ended = place.processes.run(words, place.folder, [("bent.note_saves", str(saves_file(place.folder)))])
     assert ended.code == 0, ended.text[-3000:]
     require_invariants(place, ended, before)
+    require_status(place, ended)
     found = differences(place.folder / "out", unbroken / "out")
     assert not found, f"not as the unbroken run: {found}"
 
@@ -152,7 +156,7 @@ def _reported(place: Place) -> list[Path]:
     return [Path(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def _require_status(place: Place, ended: Ended) -> None:
+def require_status(place: Place, ended: Ended) -> None:
     """What the status of each stage says is how it ended, and what it says is saved is there."""
     found = []
     for store in stores(place.folder):

@@ -57,7 +57,7 @@ _TORN: dict[str, tuple[str, str, int, Check | None, dict[str, object]]] = {
     "killed in the moments": ("the optimizer's state", f"{_UNIT}-", 3, _BEFORE, _SLOW),
     "killed in the manifest": ("a manifest", f"{_UNIT}-", 5, _BEFORE, _FRESH),
     "killed in a row of metrics": ("a row of metrics.jsonl", "metrics.jsonl", 3, None, _FRESH),
-    "killed in a row of the summary": ("a row of summary.csv", "summary.csv", 2, None, _FRESH),
+    "killed in a row of the summary": ("a row of summary.csv", "summary.csv", 2, None, _SLOW),
     "killed in config.yaml": ("config.yaml", "config.yaml", 1, units_are(), _SLOW),
 }
 # The system call before which the kill comes, the how-manieth that concerns such a path.
@@ -65,18 +65,18 @@ _CALLS: dict[str, tuple[str, str, str, int, Check | None, dict[str, object]]] = 
     "killed before the first flush": ("weights may be in memory only", "fsync", f"{_UNIT}-", 1, _BEFORE, _SLOW),
     "killed before the last flush": ("a manifest may be in memory only", "fsync", f"{_UNIT}-", 5, _BEFORE, _SLOW),
     "killed before its folder's flush": ("names may be in memory only", "fsync", f"{_UNIT}-", 6, _BEFORE, _SLOW),
-    "killed before the rename": ("a unit has no name yet", "rename", _UNIT, 1, _BEFORE, _FRESH),
+    "killed before the rename": ("a unit has no name yet", "rename", _UNIT, 1, _BEFORE, _SLOW),
     "killed after the rename": ("a unit's name may be in memory only", "fsync", "checkpoints$", 4, _AFTER, _FRESH),
     "killed before a link": ("latest is the unit before", "link", f"{_UNIT}/model.pdparams", 1, _AFTER, _SLOW),
-    "killed between two links": ("latest is of two units", "link", f"{_UNIT}/model.pdopt", 1, _AFTER, _FRESH),
+    "killed between two links": ("latest is of two units", "link", f"{_UNIT}/model.pdopt", 1, _AFTER, _SLOW),
     "killed before the last link": ("latest has an older manifest", "replace", "latest.manifest", 4, _AFTER, _FRESH),
     "killed before best_model": ("the best has no name yet", "link", "best_model", 1, _BEFORE, _FRESH),
     "killed before pruning": ("an old unit is to go", "rename", "/step-000000001-0", 2, _AFTER, _SLOW),
     "killed in pruning": ("half of an old unit is gone", "unlink", ".del-step-000000001-0", 3, _PRUNED, _FRESH),
     "killed at the end of pruning": ("an old unit is empty", "rmdir", ".del-step-000000001-0", 1, _PRUNED, _SLOW),
     "killed at the first flush of all": ("nothing is saved yet", "fsync", "step-000000001-0", 1, units_are(), _FRESH),
-    "killed at the last rename": ("all updates are done", "rename", "step-000000006-1", 1, None, _FRESH),
-    "killed while cleaning up": ("a start removes leftovers", "rmdir", ".tmp-step-9", 1, None, _LEFTOVERS),
+    "killed at the last rename": ("all updates are done", "rename", "step-000000006-1", 1, None, _SLOW),
+    "killed while cleaning up": ("a start removes leftovers", "rmdir", ".tmp-step-9", 1, None, _LEFTOVERS | _SLOW),
     "killed while mending latest": ("a start mends the names", "replace", "latest.", 2, None, _MIXED),
 }
 

@@ -3,10 +3,12 @@
 import re
 import shutil
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from string import Template
+from typing import NamedTuple
 
 import numpy as np
 from process import Process, Processes
@@ -84,35 +86,41 @@ def stores(folder: Path) -> list[CheckpointStore]:
     return [CheckpointStore(path.parent) for path in sorted(folder.rglob("checkpoints")) if path.is_dir()]
 
 
+class Look(NamedTuple):
+    """What a unit turned out to be: why it does not verify, or the best evaluation that it knows."""
+
+    problem: str
+    best: float
+
+
+def look(unit: Path) -> Look:
+    """Read and verify a unit; again only when a file of it has changed."""
+    entries = [(path.name, path.stat()) for path in sorted(unit.iterdir())]
+    return _look(unit, tuple((name, s.st_size, s.st_mtime_ns, s.st_ino) for name, s in entries))
+
+
+@lru_cache(maxsize=1000)
+def _look(unit: Path, marks: tuple[object, ...]) -> Look:
+    try:
+        return Look("", (CheckpointStore.load(unit).payload.states.get("best") or {}).get("value", 0.0))
+    except PpclsError as error:
+        return Look(str(error), 0.0)
+
+
 def problems_of_units(folder: Path) -> dict[Path, str]:
     """The units below ``folder`` that do not verify, with the reason."""
-    found = {}
-    for store in stores(folder):
-        for unit in store.units():
-            try:
-                store.load(unit)
-            except PpclsError as error:
-                found[unit] = str(error)
-    return found
+    units = [unit for store in stores(folder) for unit in store.units()]
+    return {unit: look(unit).problem for unit in units if look(unit).problem}
 
 
 def best_value(folder: Path) -> float:
-    """The best evaluation that the newest whole unit of any run below ``folder`` knows."""
-    values = [0.0]
-    for store in stores(folder):
-        for unit in store.units():
-            with suppress(PpclsError):
-                values.append((store.load(unit).payload.states.get("best") or {}).get("value", 0.0))
-    return max(values)
+    """The best evaluation that a whole unit of any run below ``folder`` knows."""
+    return max((look(unit).best for store in stores(folder) for unit in store.units()), default=0.0)
 
 
 def newest_step(store: CheckpointStore) -> int:
     """The step of the newest unit that verifies, -1 without one."""
-    for unit in reversed(store.units()):
-        with suppress(PpclsError):
-            store.load(unit)
-            return unit_step(unit)
-    return -1
+    return next((unit_step(unit) for unit in reversed(store.units()) if not look(unit).problem), -1)
 
 
 def differences(folder: Path, expected: Path) -> list[str]:

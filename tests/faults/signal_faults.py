@@ -68,6 +68,7 @@ FAULTS = (
         spoiling=_hook("group SIGTERM,sleep 0.2,group SIGTERM,sleep 0.2,group SIGTERM"),
         says="stopped by SIGTERM after update 2; saved",
         leaves=(saves("2-0"),),
+        slow=True,
     ),
     _stopped(
         "SIGTERM three times to the group, processes",

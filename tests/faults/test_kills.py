@@ -8,7 +8,7 @@ from signal import SIGKILL, SIGTERM
 
 import numpy as np
 import pytest
-from fault import Before, require_invariants
+from fault import Before, require_invariants, require_status
 from place import AVERAGED, Place, differences, options
 from process import Ended, Process, Processes, members, saved_units, saves_file
 from tiny_run import STAGES, write_config
@@ -75,6 +75,7 @@ def lives(
         end(process)
         ended = process.wait()
         require_invariants(place, ended, before)
+        require_status(place, ended)
         if ended.code != 0:
             yield place, ended
             continue

@@ -80,6 +80,7 @@ def _damage(name: str, broken: str, arrange: Arrange, reason: str, **more: objec
             spoiling=_NAMED,
             says=reason,
             leaves=(untouched,),
+            **more,
         ),
     )
 
@@ -100,12 +101,19 @@ FAULTS = (
         "bit flipped", "one bit of the weights", newest(flip_a_bit), r"has sha256 \w{64}, its manifest says \w{64}"
     ),
     *_damage("file missing", "the moments are gone", newest(Path.unlink, "model.pdopt"), r"model\.pdopt is missing; "),
-    *_damage("file cut", "half of the average", newest(cut, "model.pdema"), r"has \d+ bytes, its manifest says \d+"),
+    *_damage(
+        "file cut",
+        "half of the average",
+        newest(cut, "model.pdema"),
+        r"has \d+ bytes, its manifest says \d+",
+        slow=True,
+    ),
     *_damage(
         "file empty",
         "the states are empty",
         newest(lambda path: path.write_bytes(b""), "model.pdstates"),
         "has 0 bytes",
+        slow=True,
     ),
     *_damage(
         "file too many", "a foreign file", newest(Path.touch, "model.old"), r"holds model\.old, which its manifest"
@@ -117,13 +125,18 @@ FAULTS = (
         r"manifest\.json is damaged: JSON",
     ),
     *_damage(
-        "manifest newer", "a later format", newest(newer_format, "model.manifest.json"), "written by a newer version"
+        "manifest newer",
+        "a later format",
+        newest(newer_format, "model.manifest.json"),
+        "written by a newer version",
+        slow=True,
     ),
     *_damage(
         "manifest missing",
         "no manifest",
         newest(Path.unlink, "model.manifest.json"),
         r"has no model\.manifest\.json",
+        slow=True,
     ),
     Fault(
         "every unit bad",
