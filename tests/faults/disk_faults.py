@@ -5,8 +5,8 @@ from functools import partial
 from signal import SIGTERM
 
 import pytest
-from fault import Check, Fault
-from kill_faults import units_are
+from checks import complete, says_once, units_are
+from fault import Fault
 from place import Place, options
 from process import Ended
 
@@ -16,27 +16,6 @@ _KEPT = units_are("1-0", "2-0", "3-1")
 _fails = partial(Fault, code=1, given=_EVERY, continues=True)
 _warns = partial(Fault, code=0, given=_EVERY)
 _LOGS = r"(metrics\.jsonl|summary\.csv|train\.log)$"
-
-
-def complete(place: Place, ended: Ended) -> None:
-    """The run did all it was asked for."""
-    assert "training is complete: 2 epochs, 6 updates" in ended.out
-    assert place.newest.name == "step-000000006-1"
-
-
-def complete_epoch(place: Place, ended: Ended) -> None:
-    """The run of one epoch did all it was asked for."""
-    assert "training is complete: 1 epochs" in ended.out
-    assert (place.run / "latest.manifest.json").exists()
-
-
-def says_once(text: str) -> Check:
-    """It is told, and not again and again."""
-
-    def check(place: Place, ended: Ended) -> None:
-        assert ended.text.count(place.fill(text)) == 1, ended.text[-3000:]
-
-    return check
 
 
 def never_says_saved(place: Place, ended: Ended) -> None:

@@ -1,16 +1,18 @@
 """A fault as data, how it is made to happen, and what must hold afterwards, whatever happened."""
 
 import json
+import os
 import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from signal import SIGKILL
 
 from bad_runs import told
 from place import Place, best_value, differences, newest_step, options, problems_of_units, stores
-from process import SECRET, Bent, Ended, members, saves_file
+from process import SECRET, Bent, Ended, Process, members, saves_file
 
 Check = Callable[[Place, Ended], None]
 _LEFTOVERS = (".tmp-*", ".del-*", ".link-*")
@@ -90,7 +92,7 @@ def happen(fault: Fault, place: Place) -> Ended:
     return ended
 
 
-def start(fault: Fault, place: Place):
+def start(fault: Fault, place: Place) -> Process:
     """The command of a fault, running."""
     overrides = tuple(place.fill(override) for override in (*fault.given, *fault.spoiling))
     words = [place.fill(word) for word in fault.command]
@@ -175,9 +177,11 @@ def require_status(place: Place, ended: Ended) -> None:
 def _require_gone(session: int) -> None:
     """Within two seconds."""
     deadline = time.monotonic() + 2
-    while alive := members(session):
-        assert time.monotonic() < deadline, f"processes left: {alive}"
+    while (alive := members(session)) and time.monotonic() < deadline:
         time.sleep(0.02)
+    for pid in alive:
+        os.kill(pid, SIGKILL)
+    assert not alive, f"processes left: {alive}"
 
 
 def _shared_files() -> frozenset[str]:

@@ -6,23 +6,13 @@ The save after update 4 of a run that saves every update is the one that is hit:
 from functools import partial
 from signal import SIGKILL
 
+from checks import units_are
 from fault import Check, Fault
 from place import Place
-from process import Ended
 
 _EVERY = ("Global.save_every_steps=1",)
 _UNIT = "step-000000004-0"
 _killed = partial(Fault, code=-SIGKILL, given=_EVERY, continues=True)
-
-
-def units_are(*names: str) -> Check:
-    """Exactly these units stand."""
-
-    def check(place: Place, ended: Ended) -> None:
-        found = [unit.name for unit in place.units]
-        assert found == [f"step-00000000{name}" for name in names], found
-
-    return check
 
 
 def leave_behind(place: Place) -> None:

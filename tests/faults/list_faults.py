@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 from bad_runs import TRAIN, make_pictures
-from disk_faults import complete_epoch
+from checks import complete_epoch
 from fault import Fault
 from place import Place
 from process import Ended

@@ -3,8 +3,8 @@
 from functools import partial
 from signal import SIGKILL
 
+from checks import units_are
 from fault import Check, Fault
-from kill_faults import units_are
 from place import Place
 from process import Ended
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from disk_faults import complete_epoch
+from checks import complete_epoch
 from fault import Check, Fault
 from list_faults import TRAINED, from_list, listing
 from odd_pictures import UNREADABLE, UNUSUAL

@@ -7,8 +7,8 @@ from functools import partial
 from signal import SIGKILL, SIGSEGV
 
 from bad_parts import JUDGED, TRAINED
+from checks import units_are
 from fault import Fault
-from kill_faults import units_are
 from process import Bent
 
 _EVERY = ("Global.save_every_steps=1",)
