@@ -110,6 +110,7 @@ FAULTS = (
     _export(
         "export over another",
         "an earlier export and a foreign file stand where the program goes",
+        slow=True,
         code=0,
         arrange=earlier,
         says=r"the exported program answers as the network does",

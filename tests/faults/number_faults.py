@@ -83,6 +83,7 @@ FAULTS = (
     _killed(
         "killed after a rollback",
         "a run that has gone back is killed",
+        slow=True,
         given=(*_EVERY, _THIRD, _BACK),
     ),
     _infinite(

@@ -60,7 +60,7 @@ FAULTS = (
             bent=_sample(error),
             says=f"^error.*synthetic:14: {says}",
             whole=True,
-            slow=error in ("ValueError", "KeyError") and backend != "2 threads",
+            slow=backend != "2 threads" and (error, backend) != ("KeyError", "2 processes"),
         )
         for error, says in _ERRORS.items()
         for backend, words in _BACKENDS.items()
@@ -91,6 +91,7 @@ FAULTS = (
             bent=_sample(death, in_worker=True),
             says=says,
             whole=True,
+            slow=death == "exit 0",
         )
         for death, says in _DEATHS.items()
     ),

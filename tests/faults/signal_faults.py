@@ -36,7 +36,7 @@ FAULTS = (
             spoiling=_hook(number.name),
             says=f"stopped by {number.name} after update 2; saved",
             leaves=(saves("2-0"),),
-            slow=number == SIGUSR1,
+            slow=number != SIGTERM,
         )
         for number in (SIGTERM, SIGINT, SIGUSR1)
     ),
