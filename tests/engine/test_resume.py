@@ -129,6 +129,16 @@ def test_overwrite_moves_the_earlier_run_aside(tmp_path: Path) -> None:
     assert same(weights(aside[0] / "latest"), weights(folder / "latest"))
 
 
+def test_runs_moved_aside_within_a_second_have_names_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.strftime", lambda form, *moment: "20260101-000000")
+    train(tmp_path, "Global.epochs=1")
+    for count in (1, 2):
+        train(tmp_path, "Global.epochs=1", flags=("--overwrite",))
+        assert len(list((tmp_path / "out").glob(f"{NAME}.old-20260101-000000*"))) == count
+
+
 def test_best_survives_a_resume_and_is_not_beaten_by_a_worse_epoch(unbroken: Path, tmp_path: Path) -> None:
     folder = interrupted(tmp_path, 4)
     best = [line for line in (folder / "train.log").read_text().splitlines() if "best metric" in line]
