@@ -35,10 +35,10 @@ MOST_ROLLBACKS = 10  # updates that `on_nan: rollback` may leave out
 class TrainOptions:
     """What the command line adds to a config. ``environment`` is what was set before paddle was imported."""
 
-    overwrite: bool
-    dry_run: bool
-    allow_config_change: bool
-    environment: str
+    overwrite: bool = False
+    dry_run: bool = False
+    allow_config_change: bool = False
+    environment: str = ""
 
 
 def train_run(run: Run, options: TrainOptions) -> int:
