@@ -11,6 +11,7 @@ from pathlib import Path
 import bent
 import numpy as np
 from paddle import Tensor
+from sizes import CLASSES, TRAINED
 
 from ppcls.data.dataloader.synthetic_dataset import SyntheticDataset
 from ppcls.data.dataloader.values import Item
@@ -19,7 +20,6 @@ from ppcls.engine.hooks.hook import Hook
 from ppcls.engine.state import StepOutput, TrainState
 from ppcls.registry import HOOKS, METRICS
 
-CLASSES, TRAINED, JUDGED = 4, 40, 32  # of the tiny run: classes, sides of its pictures
 _ERRORS = {"ValueError": ValueError("too large"), "KeyError": KeyError("hue"), "StopIteration": StopIteration()}
 _ERRORS |= {"SystemExit": SystemExit(3), "MemoryError": MemoryError()}
 

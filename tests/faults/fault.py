@@ -149,8 +149,13 @@ def continue_run(fault: Fault, place: Place, unbroken: Path) -> None:
 
 
 def leftovers(folder: Path) -> list[Path]:
-    """What a process that was killed leaves behind until the next start."""
-    return [path for pattern in _LEFTOVERS for path in folder.rglob(pattern)]
+    """What a process that was killed leaves behind until the next start; one that lives has it in use."""
+    found = [path for pattern in _LEFTOVERS for path in folder.rglob(pattern)]
+    return [path for path in found if not (path.name.startswith(".tmp-") and _is_of_a_living_process(path))]
+
+
+def _is_of_a_living_process(aside: Path) -> bool:
+    return Path(f"/proc/{aside.name.rpartition('-')[2]}").exists()
 
 
 def _reported(place: Place) -> list[Path]:

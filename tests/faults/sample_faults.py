@@ -6,10 +6,10 @@ In the order of the list sample 14 is of the second batch, so that an update and
 from functools import partial
 from signal import SIGKILL, SIGSEGV
 
-from bad_parts import JUDGED, TRAINED
 from checks import units_are
 from fault import Fault
 from process import Bent
+from sizes import JUDGED, TRAINED
 
 _EVERY = ("Global.save_every_steps=1",)
 _BACKENDS = {

@@ -3,10 +3,10 @@
 from functools import partial
 from signal import SIGINT, SIGKILL, SIGTERM, SIGUSR1
 
-from bad_parts import JUDGED
 from fault import Check, Fault
 from place import Place
 from process import Ended, saved_units
+from sizes import JUDGED
 
 _STILL = "DataLoader.Train.sampler.shuffle=False"
 _UNIT = "step-000000004-0"
