@@ -1,5 +1,6 @@
 # make demo    train, judge, query and export Oct-MobileNetV2 on the digits in demo/
-# make test    all tests
+# make test    all tests but the slowest
+# make faults  everything that can go wrong, each with what is promised then
 # make check   lint and structure
 # make fuzz    random and damaged inputs for every reader, half a minute each
 # make bench   the speeds that benchmarks/README.md explains
@@ -10,13 +11,16 @@ PYTHON ?= python3
 PADDLE ?= paddlepaddle
 VENV ?= .venv
 
-.PHONY: demo test check fuzz bench
+.PHONY: demo test faults check fuzz bench
 
 demo: $(VENV)/.ready
 	$(VENV)/bin/ppcls demo
 
 test: $(VENV)/.ready-dev
 	$(VENV)/bin/python -m pytest
+
+faults: $(VENV)/.ready-dev
+	$(VENV)/bin/python -m pytest tests/faults -m ""
 
 check: $(VENV)/.ready-dev
 	$(VENV)/bin/ruff check .

@@ -90,6 +90,8 @@ STAND_INS = {
     f"{LAUNCH} tools/train.py -c train2.yaml": f"tools/train.py -c train2.yaml --dry-run {IMAGENET} {CROPS} {WEIGHTS}",
     f"{LAUNCH} --log_dir output/launch tools/train.py -c two_stage.yaml": f"{LAUNCH} --log_dir output/launch "
     f"tools/train.py -c two_stage.yaml --dry-run {IMAGENET} {CROPS}",
+    f"{LAUNCH} --nproc_per_node 4 --log_dir output/launch tools/train.py -c two_stage.yaml": f"{LAUNCH} "
+    f"--nproc_per_node 2 --log_dir output/launch tools/train.py -c two_stage.yaml --dry-run {IMAGENET} {CROPS}",
     "python tools/eval.py -c eval.yaml": f"tools/eval.py -c eval.yaml {IMAGENET} {CROPS} {WEIGHTS}",
     "python tools/infer.py -c infer.yaml": f"tools/infer.py -c infer.yaml -o Global.device=cpu {WEIGHTS} {ASKED}",
     "python benchmarks/list_index.py": "benchmarks/list_index.py 2000",
@@ -101,6 +103,9 @@ CANNOT = {
     "ppcls demo": "trains for minutes",
     "ppcls prepare imagenet --train ILSVRC2012_img_train.tar --val ILSVRC2012_img_val.tar "
     "--devkit ILSVRC2012_devkit_t12.tar.gz --out dataset/ILSVRC2012": "the archives have 145 GB, and a licence",
+    f"{LAUNCH} --nnodes 2 --master 10.0.0.1:8790 --rank 0 tools/train.py -c two_stage.yaml": "wants two machines; "
+    "tests/engine/test_machines.py starts two launchers",
+    "make faults": "takes minutes",
     "python benchmarks/depthwise_training.py --json": "takes minutes",
     "OMP_NUM_THREADS=1 python benchmarks/depthwise_training.py --json": "takes minutes",
     **{command: "this suite runs those tests" for command in TYPED if command.startswith("python -m pytest ")},
@@ -197,7 +202,8 @@ def test_a_run_leaves_what_the_readme_lists(home: Path) -> None:
 def test_make_knows_its_targets(command: str) -> None:
     done = subprocess.run([*command.split(), "--dry-run"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert {"make demo": "ppcls demo", "make test": "-m pytest"}[command] in done.stdout
+    does = {"make demo": "ppcls demo", "make test": "-m pytest", "make faults": "-m pytest tests/faults"}
+    assert does[command] in done.stdout
 
 
 @pytest.mark.parametrize("command", [command for command in CANNOT if command.startswith("ppcls ")])

@@ -43,7 +43,8 @@ def main(argv: Sequence[str]) -> int:
         place = error.filename or "standard output, or a file without a name; look at where it leads"
         return _report(slug, f"{error.strerror or error}: {place}", 1)
     except KeyboardInterrupt:
-        return _report("stopped", "interrupted; nothing was saved since the last checkpoint", 130)
+        lost = "; nothing was saved since the last checkpoint" if argv[:1] == ["train"] else ""
+        return _report("stopped", f"interrupted{lost}", 130)
 
 
 def _report(slug: str, message: str, code: int) -> int:

@@ -36,7 +36,7 @@ def demo(args: argparse.Namespace) -> int:
 
     from ppcls.engine.stages import TrainOptions, train_run
 
-    code = train_run(run, TrainOptions(overwrite=False, dry_run=False, environment=note))
+    code = train_run(run, TrainOptions(environment=note))
     if code:
         return code
     _finish(run, start)

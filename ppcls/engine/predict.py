@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import string
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ import numpy as np
 
 from ppcls.data.preprocess import Pipeline
 from ppcls.utils.errors import ConfigError, DataError
-from ppcls.utils.files import write_whole
+from ppcls.utils.files import read_picture, write_whole
 from ppcls.utils.seed import Stream, generator
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
@@ -92,11 +93,9 @@ def write_csv(answers: Sequence[Answer], path: Path) -> None:
 def _prepare(image: str, pipeline: Pipeline) -> np.ndarray:
     """One picture as float32 ``[C, H, W]``; DataError names the file."""
     try:
-        data = Path(image).read_bytes()
+        return pipeline.full(read_picture(image), generator(0, Stream.SAMPLE))
     except OSError as error:
         raise DataError(f"{image}: {error.strerror}") from error
-    try:
-        return pipeline.full(data, generator(0, Stream.SAMPLE))
     except DataError as error:
         raise DataError(f"{image}: {error}", error.slug) from error
     except ValueError as error:
@@ -117,11 +116,12 @@ def _read_list(path: Path) -> list[str]:
     if not path.is_file():
         raise ConfigError(f"Infer.infer_list: {path} is not a file; expected one picture path a line")
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_bytes().decode("utf-8-sig").split("\n")  # splitlines also ends a line at U+2028 and others
     except UnicodeDecodeError as error:
         message = f"Infer.infer_list: {path} is not UTF-8 text; expected one picture path a line"
         raise DataError(f"{message} (for a picture itself: Infer.infer_imgs)", "data-list") from error
-    return [line.strip() for line in lines if line.strip()]
+    names = [line.strip(string.whitespace) for line in lines]
+    return [name for name in names if name]
 
 
 def _find_below(path: Path) -> list[str]:

@@ -143,7 +143,8 @@ def _payload(state: TrainState, records: Records) -> Payload:
         "left_out": sorted(state.left_out),
     }
     optimizer = {name: _host(value) for name, value in state.optimizer.state_dict().items()}
-    optimizer["LR_Scheduler"] = {"last_epoch": state.step, "last_lr": state.optimizer.get_lr()}
+    # Not the optimizer's own rate: it has none yet when a run goes on at the end of an epoch.
+    optimizer["LR_Scheduler"] = {"last_epoch": state.step, "last_lr": state.schedule(max(state.step - 1, 0))}
     average = model_arrays(state.average) if state.average is not None else None
     return Payload(model_arrays(state.network), optimizer, states, average, parameter_names(state.network))
 

@@ -2,9 +2,10 @@
 
 import dataclasses
 import logging
+import os
 import shutil
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -34,10 +35,10 @@ MOST_ROLLBACKS = 10  # updates that `on_nan: rollback` may leave out
 class TrainOptions:
     """What the command line adds to a config. ``environment`` is what was set before paddle was imported."""
 
-    overwrite: bool
-    dry_run: bool
-    allow_config_change: bool
-    environment: str
+    overwrite: bool = False
+    dry_run: bool = False
+    allow_config_change: bool = False
+    environment: str = ""
 
 
 def train_run(run: Run, options: TrainOptions) -> int:
@@ -112,6 +113,8 @@ def _note(error: PpclsError, store: CheckpointStore, is_new: bool) -> None:
     logger.note_in_files(f"error[{error.slug}]: {error}")
     if is_new and isinstance(error, ConfigError) and not store.folder.exists():
         shutil.rmtree(store.run_folder, ignore_errors=True)
+        with suppress(OSError):  # not empty: another run is in there
+            store.run_folder.parent.rmdir()
 
 
 def _open(stage: Stage, store: CheckpointStore, options: TrainOptions, opened: ExitStack) -> Unit | None:
@@ -233,6 +236,8 @@ def _move_aside(store: CheckpointStore) -> None:
     folder = store.run_folder
     if store.units():
         target = folder.with_name(f"{folder.name}.old-{time.strftime('%Y%m%d-%H%M%S')}")
+        if target.exists():
+            target = target.with_name(f"{target.name}-{os.getpid()}")
         with store.lock(), output_errors(target):  # never from under a run that is still writing
             folder.rename(target)
         _LOG.info("moved the earlier run to %s", target)

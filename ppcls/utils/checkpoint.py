@@ -78,7 +78,7 @@ class CheckpointStore:
     ) -> Path:
         """Commit a unit, let ``names`` point at it, and return its folder; the disk has it then.
 
-        A unit of that step and suffix that stands and verifies is left as it is.
+        The run's folder must be there. A unit of that step and suffix that stands and verifies is left as it is.
 
         Args:
             written: called after every file.
@@ -178,7 +178,8 @@ class CheckpointStore:
     ) -> None:
         aside = self.folder / f".tmp-{unit.name}-{os.getpid()}"
         shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
+        self.folder.mkdir(exist_ok=True)  # not its parents: a run whose folder was removed ends
+        aside.mkdir()
         try:
             _require_space(aside, payload)
             files = {}

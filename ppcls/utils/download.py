@@ -2,22 +2,24 @@
 
 import hashlib
 import http.client
+import itertools
 import logging
 import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 from urllib.parse import urldefrag, urlsplit
 
+from ppcls.utils.download_part import Part
 from ppcls.utils.errors import ConfigError, PpclsError, WeightsError
-from ppcls.utils.files import Lock, write_whole, written_aside
+from ppcls.utils.files import Lock, output_errors, write_whole
 
 _LOG = logging.getLogger("ppcls")
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 _CHUNK = 1 << 20
+_PAUSES_S = (0.5, 1.0, 2.0)  # before another try, after a lost connection
 _NETWORK = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError)
 
 CACHE = Path("~/.cache/ppcls/weights")
@@ -33,14 +35,15 @@ def fetch(
 ) -> Path:
     """The file behind ``url``, from the cache if it is there.
 
-    It appears under its name when it is complete and checked. What an interrupted process left is removed, and the
-    file fetched again from its first byte: a server may have replaced it in between.
+    It appears under its name when it is complete and checked. What an interrupted download left is continued, if the
+    server can tell that it still has the same file; otherwise the file is fetched from its first byte. A connection
+    lost on the way is taken up again up to three times.
 
     Args:
         url: https; http from this machine alone. ``#sha256=<64 digits>`` behind it is checked, always.
-        timeout_s: without a byte for so long, it fails.
+        timeout_s: without a byte for so long, the connection is lost.
         wait_s: how long to wait for another process that fetches the same file, and how long fetching may take.
-        limit: bytes; a longer answer is refused.
+        limit: bytes; a longer file is refused.
     Raises:
         WeightsError: ``download``: address refused, no answer, cut short, too long, too slow, or another checksum.
     """
@@ -122,47 +125,114 @@ class _Bounds(NamedTuple):
     limit: int
 
 
+class _Body(NamedTuple):
+    """An answer that brings the bytes from ``start`` on, of ``total`` if that was told."""
+
+    answer: Any
+    start: int
+    total: int | None
+
+
+class _LostError(Exception):
+    """The connection was lost; another one may go on."""
+
+
+class _UnreachableError(_LostError):
+    """No connection, or a server that is not ready to answer."""
+
+
 def _download(address: str, path: Path, expected: str | None, bounds: _Bounds) -> None:
     _LOG.info("fetching %s to %s", address, path)
-    for left in path.parent.glob(f".tmp-{path.name}-*"):  # of a process that was killed: this one has the lock
-        left.unlink()
-    digest = hashlib.sha256()
-    opener = urllib.request.build_opener(_SafeRedirects)
+    part = Part(path, expected)
     try:
-        with opener.open(address, timeout=bounds.timeout_s) as answer, written_aside(path) as file:
-            for chunk in _chunks(answer, address, bounds):
-                digest.update(chunk)
-                file.write(chunk)
-            if expected is not None and digest.hexdigest() != expected:
-                raise _failed(address, f"its sha256 is {digest.hexdigest()}, asked for was {expected}")
-    except _NETWORK as error:
-        if isinstance(error, urllib.error.HTTPError):
-            error.close()
-        raise _failed(address, str(error) or type(error).__name__) from error
+        _receive_all(address, part, bounds)
+        found = _sha256(part.path)  # of what the disk has, all of it: a part of an earlier start included
+        if expected is not None and found != expected:
+            part.discard()
+            raise _failed(address, f"its sha256 is {found}, asked for was {expected}")
+        part.finish()
+    finally:
+        if part.rest() is None:
+            part.discard()
     if expected is None:
-        _LOG.info("fetched %s; to pin it, append #sha256=%s to the address", path, digest.hexdigest())
+        _LOG.info("fetched %s; to pin it, append #sha256=%s to the address", path, found)
 
 
-def _chunks(answer: Any, address: str, bounds: _Bounds) -> Iterator[bytes]:
-    """The body, checked against its announced length and the bounds."""
-    announced = answer.headers.get("Content-Length")
-    received = 0
-    while chunk := _read(answer, address):
-        received += len(chunk)
-        if received > bounds.limit:
-            raise _failed(address, f"it is longer than {bounds.limit} bytes")
-        if time.monotonic() > bounds.deadline:
-            raise _failed(address, f"only {received} bytes came until the deadline")
-        yield chunk
-    if announced is not None and announced != str(received):
-        raise _failed(address, f"it broke off after {received} of {announced} bytes")
+def _receive_all(address: str, part: Part, bounds: _Bounds) -> None:
+    """Until the last byte is there; a lost connection is followed by another that asks for the rest."""
+    for attempt in itertools.count():
+        try:
+            return _receive(address, part, bounds)
+        except _LostError as error:
+            if attempt == len(_PAUSES_S) or (attempt == 0 and isinstance(error, _UnreachableError)):
+                raise _failed(address, str(error)) from error
+            if time.monotonic() + _PAUSES_S[attempt] > bounds.deadline:
+                raise _failed(address, f"{error}; no time is left for another try") from error
+            _LOG.warning("%s: %s; trying again in %.1f s", address, error, _PAUSES_S[attempt])
+        time.sleep(_PAUSES_S[attempt])
 
 
-def _read(answer: Any, address: str) -> bytes:
+def _receive(address: str, part: Part, bounds: _Bounds) -> None:
+    body = _ask(address, part, bounds)
+    received = body.start
+    with body.answer, output_errors(part.path), part.append() as file:
+        while chunk := _read(body.answer):
+            received += len(chunk)
+            if max(received, body.total or 0) > bounds.limit:
+                part.discard()
+                raise _failed(address, f"it is longer than {bounds.limit} bytes")
+            if time.monotonic() > bounds.deadline:
+                raise _failed(address, f"only {received} bytes came until the deadline")
+            file.write(chunk)
+        if body.total is not None and received < body.total:
+            raise _LostError(f"it broke off after {received} of {body.total} bytes")
+        if body.total is not None and received > body.total:
+            part.discard()
+            raise _failed(address, f"it sent {received} bytes and had announced {body.total}")
+
+
+def _ask(address: str, part: Part, bounds: _Bounds) -> _Body:
+    """An answer that goes on behind the part, or one from the first byte, for which the part was emptied."""
+    rest = part.rest()
+    if rest is not None:
+        answer = _open(address, rest.headers(), bounds)
+        total = rest.total_in(answer.headers) if answer.status == 206 else None
+        if total is not None:
+            _LOG.info("%s: going on behind the %d bytes that are there", address, rest.start)
+            return _Body(answer, rest.start, total)
+        if answer.status == 200:
+            part.restart(answer.headers, answer.length)
+            return _Body(answer, 0, answer.length)
+        answer.close()
+    answer = _open(address, {}, bounds)
+    if answer.status != 200:
+        answer.close()
+        raise _failed(address, f"it answers with status {answer.status}")
+    part.restart(answer.headers, answer.length)
+    return _Body(answer, 0, answer.length)
+
+
+def _open(address: str, headers: dict[str, str], bounds: _Bounds) -> Any:
+    """The answer, also one with status 416, which has no such range."""
+    request = urllib.request.Request(address, headers=headers)
+    try:
+        return urllib.request.build_opener(_SafeRedirects).open(request, timeout=bounds.timeout_s)
+    except urllib.error.HTTPError as error:
+        if error.code == 416:
+            return error
+        error.close()
+        if error.code >= 500:
+            raise _UnreachableError(str(error)) from error
+        raise _failed(address, str(error)) from error
+    except _NETWORK as error:
+        raise _UnreachableError(str(error) or type(error).__name__) from error
+
+
+def _read(answer: Any) -> bytes:
     try:
         return answer.read1(_CHUNK)  # what is there: read waits for a whole chunk, from a server that trickles for ever
     except _NETWORK as error:  # a timeout is an OSError too, and the disk would be blamed for it
-        raise _failed(address, str(error) or type(error).__name__) from error
+        raise _LostError(str(error) or type(error).__name__) from error
 
 
 def _sha256(path: Path) -> str:

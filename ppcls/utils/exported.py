@@ -67,11 +67,22 @@ def verify_export(prefix: Path, suffixes: Sequence[str] = (*PROGRAMS, PARAMETERS
 
 
 def load_program(prefix: Path) -> Run:
-    """``images -> outputs`` by a verified export, through Paddle Inference on the CPU."""
+    """``images -> outputs`` by a verified export, through Paddle Inference on the CPU.
+
+    Raises:
+        WeightsError: ``damaged``: it does not match its manifest, or Paddle cannot read it; a disk that was full when
+            Paddle wrote it leaves the latter, as Paddle writes what fits and says nothing.
+    """
     from ppcls.utils import compat
 
     exported = verify_export(prefix)
-    return compat.inference_runner(exported.program, exported.files[PARAMETERS])
+    try:
+        return compat.inference_runner(exported.program, exported.files[PARAMETERS])
+    except (RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise WeightsError(
+            f"paddle cannot read {exported.program}: {reason}; was the disk full? {_ADVICE}", "damaged"
+        ) from error
 
 
 def _read(path: Path, consequence: str) -> bytes:

@@ -1,5 +1,6 @@
-"""``prepare imagenet`` killed at any moment and started again: the files of an unbroken run, nothing done twice."""
+"""``prepare imagenet`` killed at any moment and started again: the files of an unbroken run, no class done twice."""
 
+import errno
 import io
 import json
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ppcls.data.prepare import archives as unpacking
 from ppcls.data.prepare.imagenet import unpack_train, unpack_val
 from ppcls.data.prepare.val_labels import picture_name
 
@@ -105,16 +107,67 @@ def test_killed_and_started_again_it_leaves_what_an_unbroken_run_leaves(
     assert all((out / path).stat().st_mtime_ns == status.st_mtime_ns for path, status in kept.items())
 
 
-def test_killed_twice_it_still_finishes_and_never_writes_a_whole_picture_again(
+def test_killed_twice_it_still_finishes_and_never_does_a_whole_class_again(
     archives: dict[str, Path], tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     _killed("train", archives["train"], out, 4)
-    first = out / "train/n00000002.partial/n00000002_0.JPEG"
+    first = out / "train/n00000001/n00000001_0.JPEG"
     written = first.stat().st_mtime_ns
-    _killed("train", archives["train"], out, 1)  # the half picture of the first time is done again, the next one not
+    _killed("train", archives["train"], out, 4)  # in the third class: the second was begun afresh
+    assert sorted(path.name for path in (out / "train").iterdir()) == [*WNIDS[:2], f"{WNIDS[2]}.partial"]
     _unpack("train", archives["train"], out)
-    assert (out / "train/n00000002/n00000002_0.JPEG").stat().st_mtime_ns == written
+    assert first.stat().st_mtime_ns == written
     _unpack("train", archives["train"], tmp_path / "unbroken")
     pictures = {path: data for path, data in _files(out).items() if not path.endswith(".lock")}
     assert pictures.items() <= _files(tmp_path / "unbroken").items()
+
+
+@pytest.mark.parametrize("what", ["train", "val"])
+def test_what_a_power_cut_may_leave_is_not_taken_for_a_picture(
+    what: str, archives: dict[str, Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    _unpack(what, archives[what], out)
+    whole = _files(out)
+    done = out / "val" if what == "val" else out / "train" / WNIDS[1]
+    partial = done.rename(done.with_name(f"{done.name}.partial"))
+    for path in partial.iterdir():
+        path.write_bytes(bytes(path.stat().st_size))  # the name and the size reached the disk, the content did not
+    (partial / "foreign.JPEG").touch()
+    _unpack(what, archives[what], out)
+    assert {path: data for path, data in _files(out).items() if not path.endswith(".lock")}.items() <= whole.items()
+
+
+@pytest.mark.parametrize("what", ["train", "val"])
+def test_a_folder_gets_its_name_only_when_its_files_are_on_the_disk(
+    what: str, archives: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order, out = [], tmp_path / "out"
+
+    def note(folder: Path) -> None:
+        final = folder.with_name(folder.name.removesuffix(".partial"))
+        order.append((folder.name, len(list(folder.iterdir())), final.exists()))
+
+    monkeypatch.setattr(unpacking, "sync_files_in", note)
+    monkeypatch.setattr(unpacking, "sync_folder", note)
+    _unpack(what, archives[what], out)
+    if what == "val":
+        assert order == [("val.partial", 5, False), ("out", 2, True)]
+    else:
+        assert order[:2] == [("n00000001.partial", 3, False), ("train", 1, True)]
+        assert len(order) == 6
+
+
+def test_what_the_disk_refuses_leaves_the_class_to_be_done_again(
+    archives: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(folder: Path) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(folder))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(unpacking, "sync_files_in", refuse)
+        with pytest.raises(OSError, match="Input/output error"):
+            _unpack("train", archives["train"], tmp_path)
+    assert [path.name for path in (tmp_path / "train").iterdir()] == ["n00000001.partial"]
+    _unpack("train", archives["train"], tmp_path)

@@ -53,3 +53,11 @@ def listed(folder: Path, split: str, lines: str = "") -> str:
     ops = "[DecodeImage: {}, ResizeImage: {size: 32}, NormalizeImage: {order: ''}]"
     where = f"image_root: {folder / 'pictures'}, cls_label_path: {folder / 'list.txt'}"
     return f"DataLoader.{split}.dataset={{name: ImageNetDataset, {where}, transform_ops: {ops}}}"
+
+
+def flip_a_bit(path: Path) -> None:
+    """Damage a file alone, not the other names of its bytes."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.unlink()
+    path.write_bytes(data)

@@ -11,6 +11,7 @@ import conftest  # noqa: F401  the environment of all tests, before paddle
 import numpy as np
 import paddle
 import pytest
+from misdeeds import SignalAt
 from paddle import nn
 from rank_training import (
     CASES,
@@ -21,7 +22,6 @@ from rank_training import (
     stage_of,
     train_exactly,
 )
-from test_resume import SignalAt
 from tiny_run import NAME, run, write_config
 
 from ppcls.engine.evaluate import Watch, judge_model

@@ -200,3 +200,8 @@ def test_a_dry_run_does_an_update_however_many_batches_that_takes(
 ) -> None:
     assert run("train", write_config(tmp_path), "Global.update_freq=100", flags=("--dry-run",)) == 0
     assert "[dry run] update 1:" in capsys.readouterr().out
+
+
+def test_a_mistake_found_while_building_leaves_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ends(capsys, 2, "config", "train", write_config(tmp_path), "Arch.alpha=2")
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny.yaml"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bad_runs import ends
+from bad_runs import ends, flip_a_bit
 from tiny_run import NAME, run, same, train, weights, write_config
 
 from ppcls.utils.save_load import write_weights
@@ -30,14 +30,6 @@ def copied(home: Path, tmp_path: Path) -> Path:
 
 def pretrained(path: Path) -> str:
     return f"Global.pretrained_model={path}"
-
-
-def flip_a_bit(path: Path) -> None:
-    """Damage a file alone, not the other names of its bytes."""
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.unlink()
-    path.write_bytes(data)
 
 
 @pytest.mark.parametrize("command", ["eval", "infer", "export"])

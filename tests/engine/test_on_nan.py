@@ -3,14 +3,11 @@
 import re
 from pathlib import Path
 
-import numpy as np
+import misdeeds  # noqa: F401  registers PoisonBelow
 import pytest
 from bad_runs import ends
-from paddle import Tensor
-from test_resume import events
-from tiny_run import NAME, run, same, train, weights, write_config
+from tiny_run import NAME, events, run, same, train, weights, write_config
 
-from ppcls.registry import BATCH_OPS
 from ppcls.utils.checkpoint import CheckpointStore
 
 OPS = "DataLoader.Train.dataset.batch_transform_ops=[PoisonBelow: {{share: {}}}]"
@@ -18,17 +15,6 @@ THIRD = OPS.format(0.1)  # of the six updates of a run with seed 7, the third
 THIRD_AND_FIFTH = OPS.format(0.25)
 EVERY = OPS.format(2)
 ON = "EMA: {decay: 0.5}\n"
-
-
-@BATCH_OPS.register
-class PoisonBelow:
-    """Makes a batch NaN whose own random number is below ``share``: the same batches in every life of a run."""
-
-    def __init__(self, share: float) -> None:
-        self._share = share
-
-    def __call__(self, images: Tensor, labels: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        return (images * float("nan") if rng.random() < self._share else images), labels
 
 
 @pytest.fixture(scope="module")

@@ -1,50 +1,16 @@
 """A run that is interrupted and continued ends as one that never was."""
 
-import json
+import io
+import re
 import signal
 from collections.abc import Sequence
 from pathlib import Path
 
+import misdeeds  # noqa: F401  registers SignalAt and LoseAt
 import paddle
 import pytest
 import yaml
-from tiny_run import NAME, STAGES, run, same, train, weights, write_config
-
-from ppcls.engine.hooks.hook import Hook
-from ppcls.engine.state import StepOutput, TrainState
-from ppcls.registry import HOOKS
-from ppcls.utils.errors import DataError
-
-
-@HOOKS.register
-class SignalAt(Hook):
-    """Sends this process a signal after a step, as a job scheduler would."""
-
-    def __init__(self, step: int, number: int = int(signal.SIGTERM)) -> None:
-        self._step = step
-        self._number = number
-
-    def step_end(self, state: TrainState, output: StepOutput) -> None:
-        if state.step == self._step:
-            signal.raise_signal(self._number)
-
-
-@HOOKS.register
-class LoseAt(Hook):
-    """Fails at a step, after its rows were written."""
-
-    def __init__(self, step: int) -> None:
-        self._step = step
-
-    def step_end(self, state: TrainState, output: StepOutput) -> None:
-        if state.step == self._step:
-            raise DataError("lost")
-
-
-def events(folder: Path) -> list[dict[str, object]]:
-    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    timed = ("batch_cost", "reader_cost", "ips", "total_ips", "time")
-    return [{key: value for key, value in row.items() if key not in timed} for row in rows]
+from tiny_run import NAME, STAGES, events, run, same, train, weights, write_config
 
 
 def interrupted(folder: Path, step: int, resume: Sequence[str] = ("Global.checkpoints=auto",)) -> Path:
@@ -163,6 +129,16 @@ def test_overwrite_moves_the_earlier_run_aside(tmp_path: Path) -> None:
     assert same(weights(aside[0] / "latest"), weights(folder / "latest"))
 
 
+def test_runs_moved_aside_within_a_second_have_names_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.strftime", lambda form, *moment: "20260101-000000")
+    train(tmp_path, "Global.epochs=1")
+    for count in (1, 2):
+        train(tmp_path, "Global.epochs=1", flags=("--overwrite",))
+        assert len(list((tmp_path / "out").glob(f"{NAME}.old-20260101-000000*"))) == count
+
+
 def test_best_survives_a_resume_and_is_not_beaten_by_a_worse_epoch(unbroken: Path, tmp_path: Path) -> None:
     folder = interrupted(tmp_path, 4)
     best = [line for line in (folder / "train.log").read_text().splitlines() if "best metric" in line]
@@ -209,3 +185,22 @@ def test_a_paddleclas_checkpoint_resumes_at_the_next_epoch_and_says_what_is_lost
     printed = capsys.readouterr().out
     assert "is not of this project: continuing after epoch 1; the best metric so far is not known" in printed
     assert same(weights(continued / "latest"), weights(unbroken / "latest"))
+
+
+class Terminal(io.StringIO):
+    """Standard error as a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_progress_bar_of_a_continued_epoch_begins_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(tmp_path, "Hooks=[SignalAt: {step: 2}]", code=128 + signal.SIGTERM)
+    screen = Terminal()
+    monkeypatch.setattr("sys.stderr", screen)
+    assert run("train", write_config(tmp_path), flags=("--resume",)) == 0
+    shown = [bar.strip() for bar in screen.getvalue().split("\r") if bar.strip()]
+    assert re.match(r"epoch 1/2: +67%.* 2/3 \[", shown[0])
+    assert re.match(r"epoch 2/2: +0%.* 0/3 \[", next(bar for bar in shown if bar.startswith("epoch 2/2")))

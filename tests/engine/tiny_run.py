@@ -1,5 +1,6 @@
 """A run of seconds: a narrow Oct-MobileNetV2 on striped pictures that need no files."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -87,6 +88,13 @@ def weights(prefix: Path) -> dict[str, np.ndarray]:
 def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
     """Whether two sets of weights agree bit for bit."""
     return list(one) == list(other) and all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def events(folder: Path) -> list[dict[str, object]]:
+    """The rows of ``metrics.jsonl`` without what depends on the clock."""
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    timed = ("batch_cost", "reader_cost", "ips", "total_ips", "time")
+    return [{key: value for key, value in row.items() if key not in timed} for row in rows]
 
 
 def tool(name: str, *words: str, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -147,6 +147,15 @@ RANK_FAULTS = {
         ("failed", 5, "non-finite"),
         slow=True,
     ),
+    "more ranks than pictures": RankFault(
+        "there is a picture for one of two ranks",
+        "[]",
+        3,
+        r"error\[too-little-data\]: DataLoader\.Train\.sampler: 1 samples for 2 ranks; start fewer ranks",
+        ("failed", 3, "too-little-data"),
+        ("DataLoader.Train.dataset={name: SyntheticDataset, samples: 1, transform_ops: [DecodeImage: {}]}",),
+        slow=True,
+    ),
     "told to stop": RankFault(
         "rank 1 alone is told to stop",
         _misbehave("terminate"),

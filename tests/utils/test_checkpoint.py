@@ -47,6 +47,7 @@ def _step(store: CheckpointStore) -> float:
 
 @pytest.fixture
 def store(tmp_path: Path) -> CheckpointStore:
+    (tmp_path / "run").mkdir()
     return CheckpointStore(tmp_path / "run")
 
 

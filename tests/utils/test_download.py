@@ -6,8 +6,6 @@ import io
 import logging
 import os
 import re
-import subprocess
-import sys
 import threading
 import time
 import urllib.request
@@ -16,11 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from ppcls.utils import files, save_load
+from ppcls.utils import download, files, save_load
 from ppcls.utils.download import _SafeRedirects, fetch
 from ppcls.utils.errors import ConfigError, PpclsError, WeightsError
 
-ROOT = Path(__file__).resolve().parents[2]
 BODY = b"\x80\x04}." * 1000
 SHA = hashlib.sha256(BODY).hexdigest()
 
@@ -45,9 +42,6 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._answer(b"x", len(BODY))
             while not self.server.released.wait(0.02):
                 self.wfile.write(b"x")
-        elif self.path.startswith("/half-then-stuck"):
-            self._answer(BODY[:500], len(BODY))
-            self.server.released.wait(10)
         elif self.path.startswith("/half"):
             self._answer(BODY[:500], len(BODY))
         elif self.path.startswith("/stuck"):
@@ -80,12 +74,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Nothing."""
 
 
-class _Whole(_Handler):
-    """Answers everything well, and refuses a part of a file, which nobody should ask for."""
-
-    def do_GET(self) -> None:
-        assert "Range" not in self.headers
-        self._answer(BODY)
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "_PAUSES_S", (0, 0, 0))
 
 
 @pytest.fixture
@@ -190,33 +181,6 @@ def test_no_redirect_leads_from_https_to_http_not_even_of_this_machine() -> None
         _SafeRedirects().redirect_request(request, io.BytesIO(), 302, "Found", {}, "http://127.0.0.1:8080/a")
 
 
-KILLED = """
-import sys
-from pathlib import Path
-from ppcls.utils.download import _SafeRedirects, fetch
-fetch(sys.argv[1], Path(sys.argv[2]))
-"""
-
-
-def test_a_killed_download_leaves_no_file_and_the_next_one_cleans_up_and_starts_afresh(
-    server: http.server.ThreadingHTTPServer, tmp_path: Path
-) -> None:
-    url, environment = f"{server.url}/half-then-stuck", os.environ | {"PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen([sys.executable, "-c", KILLED, url, str(tmp_path)], env=environment)
-    deadline = time.monotonic() + 30
-    while not _files(tmp_path) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.kill()
-    process.wait(10)
-    (left,) = _files(tmp_path)
-    assert left.startswith(".tmp-half-then-stuck-")
-    server.released.set()
-    _refusal(url, tmp_path)  # half of it once more; what was left is gone all the same
-    server.RequestHandlerClass = _Whole
-    assert fetch(url, tmp_path).read_bytes() == BODY
-    assert _files(tmp_path) == ["half-then-stuck"]
-
-
 def test_a_server_that_is_not_there_is_told(tmp_path: Path) -> None:
     assert "refused" in _refusal("http://127.0.0.1:1/a", tmp_path)
 
@@ -299,7 +263,7 @@ def test_who_waits_sees_the_failure_of_who_fetches(
     first, second = _fetch_twice(server, tmp_path, waiting)
     assert first == second
     assert "it broke off after 0 of 4000 bytes" in first
-    assert server.paths == ["/slow"]
+    assert server.paths == ["/slow"] * 4  # by the first one alone, which tried again three times
 
 
 def test_who_waits_too_long_says_so(server: http.server.ThreadingHTTPServer, tmp_path: Path) -> None:

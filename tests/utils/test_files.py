@@ -10,7 +10,7 @@ import pytest
 
 from ppcls.utils import files
 from ppcls.utils.errors import ConfigError, PpclsError, WeightsError
-from ppcls.utils.files import Lock, link_over, read_regular, write_whole, written_aside
+from ppcls.utils.files import Lock, link_over, read_regular, sync_files_in, write_whole, written_aside
 
 
 def test_a_file_is_replaced_at_once_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -55,6 +55,41 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(PpclsError, match=r"cannot write .*file/a: .*; is the folder there and writable\?"):
         write_whole(tmp_path / "file" / "a", b"")
+
+
+class _Library:
+    """A C library whose ``syncfs`` does as told; without one, if it is not told."""
+
+    def __init__(self, **calls: object) -> None:
+        """Have ``calls``."""
+        self.__dict__.update(calls)
+
+
+def test_the_files_of_a_folder_are_flushed_by_one_call_or_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abc":
+        (tmp_path / name).touch()
+    places = {(tmp_path / name).stat().st_ino for name in "abc"} | {tmp_path.stat().st_ino}
+    flushed: list[int] = []
+    monkeypatch.setattr(files.os, "fsync", lambda handle: flushed.append(os.fstat(handle).st_ino))
+    monkeypatch.setattr(files.ctypes, "CDLL", lambda *_, **__: _Library())
+    sync_files_in(tmp_path)
+    assert set(flushed) == places
+    flushed.clear()
+    whole = _Library(syncfs=lambda handle: flushed.append(os.fstat(handle).st_ino))
+    monkeypatch.setattr(files.ctypes, "CDLL", lambda *_, **__: whole)
+    sync_files_in(tmp_path)
+    assert flushed == [tmp_path.stat().st_ino]
+
+
+def test_a_file_system_that_cannot_be_flushed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sync_files_in(tmp_path)
+    monkeypatch.setattr(files.ctypes, "CDLL", lambda *_, **__: _Library(syncfs=lambda handle: -1))
+    monkeypatch.setattr(files.ctypes, "get_errno", lambda: errno.EIO)
+    with pytest.raises(OSError, match="Input/output error") as caught:
+        sync_files_in(tmp_path)
+    assert caught.value.filename == str(tmp_path)
 
 
 @pytest.mark.parametrize("supported", [True, False])

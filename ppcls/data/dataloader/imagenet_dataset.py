@@ -1,9 +1,7 @@
 """Pictures in files, named with their labels by a list file."""
 
-import errno
 import logging
 import os
-import stat
 from typing import Any
 
 import numpy as np
@@ -13,8 +11,7 @@ from ppcls.data.dataloader.list_file import ListFile, read_list
 from ppcls.data.dataloader.values import Item
 from ppcls.registry import DATASETS
 from ppcls.utils.errors import ConfigError, DataError
-
-MAX_BYTES = 1 << 30  # of a file; 50 million pixels of 16 bits and four channels are 400 MB without any compression
+from ppcls.utils.files import read_picture
 
 _log = logging.getLogger("ppcls")
 
@@ -68,7 +65,7 @@ class ImageNetDataset:
         """The file's bytes and its label; DataError if they cannot be read."""
         where = self.where(index)
         try:
-            data = _read_regular(os.path.join(self._root, self._list.path(index)))
+            data = read_picture(os.path.join(self._root, self._list.path(index)))
         except OSError as error:
             raise DataError(f"{where}: {error.strerror}") from error
         return Item(data, int(self._list.labels[index]), where)
@@ -76,20 +73,6 @@ class ImageNetDataset:
     def where(self, index: int) -> str:
         """``train.txt:17 a/b.JPEG``"""
         return self._list.where(index)
-
-
-def _read_regular(path: bytes) -> bytes:
-    """The bytes of a regular file; OSError for everything else, also for a pipe, on which a plain open would wait."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
-        if status.st_size == 0:
-            raise OSError(errno.ENODATA, "the file is empty")
-        if status.st_size > MAX_BYTES:
-            raise OSError(errno.EFBIG, f"the file has {status.st_size} bytes; at most {MAX_BYTES} are read")
-        return file.read()
 
 
 def _describe(labels: np.ndarray, class_num: int) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from ppcls.utils.errors import ConfigError, DataError, PpclsError
+from ppcls.utils.files import sync_files_in, sync_folder
 
 
 @contextmanager
@@ -73,9 +74,10 @@ def regular_files(archive: tarfile.TarFile, names: re.Pattern[str], where: str) 
 
 
 def unpack_files(archive: tarfile.TarFile, names: re.Pattern[str], folder: Path, where: str) -> None:
-    """Leave the files of ``archive`` in ``folder``, which appears when it is complete.
+    """Leave the files of ``archive`` in ``folder``, which appears when it is complete and on the disk.
 
-    Until then they are in ``<folder>.partial``; called again, files found there with the right size are kept.
+    Until then they are in ``<folder>.partial``. Called again, it starts afresh: after a power cut a file there may have
+    the right size and hold nothing but zeros.
 
     Raises:
         DataError: as ``regular_files``, before anything is written.
@@ -83,13 +85,16 @@ def unpack_files(archive: tarfile.TarFile, names: re.Pattern[str], folder: Path,
     """
     files = regular_files(archive, names, where)
     partial = folder.with_name(f"{folder.name}.partial")
-    partial.mkdir(parents=True, exist_ok=True)
-    todo = {name: member for name, member in files.items() if not _has_size(partial / name, member.size)}
-    require_space(partial, sum(member.size for member in todo.values()))
-    for name, member in todo.items():
+    if partial.exists():
+        shutil.rmtree(partial)
+    partial.mkdir(parents=True)
+    require_space(partial, sum(member.size for member in files.values()))
+    for name, member in files.items():
         with open_member(archive, member) as source, (partial / name).open("wb") as sink:
             shutil.copyfileobj(source, sink)
+    sync_files_in(partial)
     partial.rename(folder)
+    sync_folder(folder.parent)
 
 
 def require_space(folder: Path, needed: int) -> None:
@@ -117,7 +122,3 @@ def _telling_damage(where: str) -> Iterator[None]:
         reason = str(error).partition("\n")[0].rstrip(":")  # tarfile goes on with a line a compression it tried
         message = f"{where}: not a tar archive, damaged or cut short ({reason}); fetch it again"
         raise DataError(message, slug="archive") from error
-
-
-def _has_size(path: Path, size: int) -> bool:
-    return path.is_file() and path.stat().st_size == size

@@ -1,7 +1,8 @@
 """ImageNet (ILSVRC2012) from its official archives: class folders and the recipe's list files.
 
-Done again after an interruption, it goes on where it stopped: a class's folder appears when it is complete. One process
-at a time works in a folder.
+Done again after an interruption, it goes on where it stopped: a class's folder appears when it is complete and on the
+disk, and is not read again; a class that has none is done from its first picture. One process at a time works in a
+folder.
 """
 
 import re
