@@ -57,6 +57,8 @@ IMAGENET = "-o Global.device=cpu " + " ".join(
     f"-o DataLoader.{split}.sampler.batch_size=2 -o DataLoader.{split}.loader.num_workers=1"
     for split, name in (("Train", "train_list.txt"), ("Eval", "val_list.txt"))
 )
+OCTAVIZED = "ResNet50.pdparams ResNet50_octave.pdparams --arch ResNet50 --alpha 0.25"
+FROM_PLAIN = "-c ImageNet/ResNet/ResNet50.yaml -o Arch.alpha=0.25 -o Arch.pretrained=ResNet50_octave.pdparams"
 WEIGHTS = "-o Global.pretrained_model=WEIGHTS.pdparams"
 
 # Command -> exit code. `pictures`, like `imagenet` below, is made: six pictures of two classes.
@@ -75,7 +77,7 @@ AS_IS = {
     "ppcls list": 0,
     "ppcls list schedule loss": 0,
     "ppcls lr -c train1.yaml --samples 1281167 --world 4": 0,
-    "ppcls models": 0,
+    "ppcls models MobileNetV2": 0,
 }
 # Command -> the same with small things in place of large ones.
 STAND_INS = {
@@ -95,6 +97,9 @@ STAND_INS = {
     "python tools/eval.py -c eval.yaml": f"tools/eval.py -c eval.yaml {IMAGENET} {CROPS} {WEIGHTS}",
     "python tools/infer.py -c infer.yaml": f"tools/infer.py -c infer.yaml -o Global.device=cpu {WEIGHTS} {ASKED}",
     "python benchmarks/list_index.py": "benchmarks/list_index.py 2000",
+    f"ppcls octavize {OCTAVIZED}": "ppcls octavize PLAIN.pdparams OCTAVE.pdparams --arch MobileNetV1_x0_25 --alpha 0.25",
+    f"ppcls train {FROM_PLAIN}": f"ppcls train -c ImageNet/MobileNetV1/MobileNetV1_x0_25.yaml --dry-run {IMAGENET} {CROPS} "
+    "-o Arch.alpha=0.25 -o Arch.pretrained=OCTAVE.pdparams",
 }
 # Command -> why it is not run here; the tests below look at what it is made of.
 CANNOT = {
@@ -157,14 +162,16 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_imagenet(folder / "imagenet")
     shutil.copytree(ROOT / "demo", folder / "demo")
     paddle.seed(0)
-    network = build_model(ArchConfig(component=Component("OctMobileNetV2_x1_125", {}, "Arch")))
-    write_weights(folder / "WEIGHTS.pdparams", model_arrays(network))
+    for name, file in (("OctMobileNetV2_x1_125", "WEIGHTS.pdparams"), ("MobileNetV1_x0_25", "PLAIN.pdparams")):
+        network = build_model(ArchConfig(component=Component(name, {}, "Arch")))
+        write_weights(folder / file, model_arrays(network))
     for command in EARLIER:
         assert run(STAND_INS.get(command, command), folder) == 0, command
     return folder
 
 
 EARLIER = ["ppcls prepare folder pictures --out lists", "ppcls prepare digits", *list(AS_IS)[3:4], *list(STAND_INS)[:1]]
+EARLIER += [command for command in STAND_INS if command.startswith("ppcls octavize ")]
 
 
 @pytest.mark.parametrize("command", [command for command in AS_IS if command not in EARLIER])
@@ -183,6 +190,7 @@ def test_a_command_that_others_build_on_has_run(command: str, home: Path) -> Non
         "folder": "lists/label_list.txt",
         "digits": "dataset/digits/train_list.txt",
         "--sha256": "pictures.sha256",
+        "octavize": "OCTAVE.pdparams",
         "train": "output/fine_tune/OctMobileNetV2_x1_125/best_model.pdparams",
     }
     (name,) = [path for word, path in left.items() if word in command.split()]
@@ -266,10 +274,10 @@ def test_the_error_shown_is_the_one_printed(name: str, capsys: pytest.CaptureFix
 def test_the_table_of_models_is_what_ppcls_models_prints(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "--json"]) == 0
     models = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
-    rows = re.findall(
-        r"^\| `(\w+)` \| ([\d.]*) ?\| ([\d,]+) \| ([\d,]+) \| ([\d. /]+) \|$", DOCUMENTS[0].read_text(), re.M
-    )
-    assert {row[0] for row in rows} == {name for name, model in models.items() if model["top1"] is not None}
+    row = r"^\| `(\w+)` \| ([\d.]*) ?\| ([\d,]+) \| ([\d,]+) \| ([\d. /]+) \|$"
+    shown = [re.findall(row, (ROOT / name).read_text("utf-8"), re.M) for name in ("README.md", "docs/models.md")]
+    rows = [row for rows in shown for row in rows]
+    assert sorted(row[0] for row in rows) == sorted(name for name, model in models.items() if model["top1"] is not None)
     for name, alpha, params, macs, published in rows:
         model = models[name]
         assert alpha == ("" if model["alpha"] is None else f"{model['alpha']:g}")

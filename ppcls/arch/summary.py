@@ -1,11 +1,15 @@
 """How large a network is: parameters, multiply-adds, activations."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import paddle
 from paddle import Tensor, nn
+
+from ppcls.arch.layers.depthwise import DepthwiseConv2D
 
 
 @dataclass(frozen=True)
@@ -23,9 +27,15 @@ class Summary:
 
 
 def summarize(model: nn.Layer, image_shape: Sequence[int]) -> Summary:
-    """Run one black image of ``image_shape``, ``[C, H, W]``, in eval mode, and count.
+    """Let one image of ``image_shape``, ``[C, H, W]``, through in eval mode, and count.
+
+    Convolutions, linear layers and batch norms answer with zeros of the right shape instead of computing, and so need
+    no values: the model may have been built under ``paddle.LazyGuard``, which saves most of the time.
 
     ``paddle.flops`` is not used: it counts pooling and norms in, and misses layers that it does not know.
+
+    Raises:
+        ValueError: a layer is given a map of other channels than it has.
     """
     macs: list[int] = []
     activations: list[int] = []
@@ -40,7 +50,7 @@ def summarize(model: nn.Layer, image_shape: Sequence[int]) -> Summary:
     hooks = [layer.register_forward_post_hook(count) for layer in counted]
     try:
         model.eval()
-        with paddle.no_grad():
+        with paddle.no_grad(), _stand_ins(layers):
             model(paddle.zeros([1, *image_shape]))
     finally:
         for hook in hooks:
@@ -53,6 +63,49 @@ def summarize(model: nn.Layer, image_shape: Sequence[int]) -> Summary:
         macs=sum(macs),
         activations=sum(activations),
     )
+
+
+@contextmanager
+def _stand_ins(layers: Sequence[nn.Layer]) -> Iterator[None]:
+    """While it lasts, the ``forward`` of layers whose output shape is plain to see gives zeros."""
+    replaced = []
+    try:
+        for layer in layers:
+            stand_in = _stand_in(layer)
+            if stand_in is not None:
+                layer.forward = stand_in
+                replaced.append(layer)
+            else:
+                for parameter in layer.parameters(include_sublayers=False):
+                    _give_values(parameter)
+        yield
+    finally:
+        for layer in replaced:
+            del layer.forward
+
+
+def _stand_in(layer: nn.Layer) -> Callable[[Tensor], Tensor] | None:
+    # The exact kinds: what others make of their input, only they know.
+    if type(layer) in (nn.Conv2D, DepthwiseConv2D) and isinstance(layer._padding, int) and layer._data_format == "NCHW":
+        return partial(_convolved, layer)
+    if type(layer) is nn.Linear:
+        return lambda x: paddle.zeros([*x.shape[:-1], layer.weight.shape[1]])
+    return (lambda x: x) if type(layer) is nn.BatchNorm2D else None
+
+
+def _convolved(layer: nn.Conv2D, x: Tensor) -> Tensor:
+    """Zeros ``[N, C, H, W]`` in the shape of the convolution's output."""
+    if x.shape[1] != layer._in_channels:
+        raise ValueError(f"a convolution of {layer._in_channels} channels is given a map of {x.shape[1]}")
+    steps = zip(x.shape[2:], layer._kernel_size, layer._stride, layer._dilation, strict=True)
+    sides = [(side + 2 * layer._padding - dilation * (k - 1) - 1) // stride + 1 for side, k, stride, dilation in steps]
+    return paddle.zeros([x.shape[0], layer._out_channels, *sides])
+
+
+def _give_values(parameter: Tensor) -> None:
+    """Draw what ``paddle.LazyGuard`` has put off."""
+    if not parameter._is_initialized():
+        parameter.initialize()
 
 
 def _macs_per_output(layer: nn.Layer) -> int:

@@ -1,5 +1,6 @@
 """Parameters and multiply-adds against the tables of the paper."""
 
+import paddle
 import pytest
 from paddle import nn
 
@@ -56,3 +57,25 @@ def test_flags_and_hooks_return_after_a_failure_too():
         summarize(model, [4, 32, 32])
     assert model.training
     assert not any(layer._forward_post_hooks for layer in model.sublayers())
+
+
+def test_a_network_without_values_counts_alike_whatever_its_layers_are():
+    def build():
+        unusual = nn.Conv2D(4, 6, 3, padding=[1, 0])  # its shape is found out by computing
+        return nn.Sequential(
+            ConvBN(3, 4, kernel_size=3, stride=2), unusual, nn.PReLU(6), nn.Flatten(), nn.Linear(96, 5)
+        )
+
+    with paddle.LazyGuard():
+        lazy = build()
+    assert summarize(lazy, [3, 7, 11]) == summarize(build(), [3, 7, 11])
+    assert summarize(lazy, [3, 7, 11]).macs == 4 * 4 * 6 * 27 + 6 * 4 * 4 * 36 + 96 * 5
+
+
+def test_layers_compute_again_after_counting():
+    model = ConvBN(3, 4, kernel_size=3)
+    image = paddle.ones([1, 3, 5, 5])
+    before = model(image).numpy()
+    summarize(model, [3, 5, 5])
+    assert (model(image).numpy() == before).all()
+    assert before.any()
