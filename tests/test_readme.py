@@ -57,6 +57,7 @@ IMAGENET = "-o Global.device=cpu " + " ".join(
     f"-o DataLoader.{split}.sampler.batch_size=2 -o DataLoader.{split}.loader.num_workers=1"
     for split, name in (("Train", "train_list.txt"), ("Eval", "val_list.txt"))
 )
+SMALLEST = "MobileNetV1_x0_25"
 OCTAVIZED = "ResNet50.pdparams ResNet50_octave.pdparams --arch ResNet50 --alpha 0.25"
 FROM_PLAIN = "-c ImageNet/ResNet/ResNet50.yaml -o Arch.alpha=0.25 -o Arch.pretrained=ResNet50_octave.pdparams"
 WEIGHTS = "-o Global.pretrained_model=WEIGHTS.pdparams"
@@ -97,8 +98,8 @@ STAND_INS = {
     "python tools/eval.py -c eval.yaml": f"tools/eval.py -c eval.yaml {IMAGENET} {CROPS} {WEIGHTS}",
     "python tools/infer.py -c infer.yaml": f"tools/infer.py -c infer.yaml -o Global.device=cpu {WEIGHTS} {ASKED}",
     "python benchmarks/list_index.py": "benchmarks/list_index.py 2000",
-    f"ppcls octavize {OCTAVIZED}": "ppcls octavize PLAIN.pdparams OCTAVE.pdparams --arch MobileNetV1_x0_25 --alpha 0.25",
-    f"ppcls train {FROM_PLAIN}": f"ppcls train -c ImageNet/MobileNetV1/MobileNetV1_x0_25.yaml --dry-run {IMAGENET} {CROPS} "
+    f"ppcls octavize {OCTAVIZED}": f"ppcls octavize PLAIN.pdparams OCTAVE.pdparams --arch {SMALLEST} --alpha 0.25",
+    f"ppcls train {FROM_PLAIN}": f"ppcls train -c ImageNet/MobileNetV1/{SMALLEST}.yaml --dry-run {IMAGENET} {CROPS} "
     "-o Arch.alpha=0.25 -o Arch.pretrained=OCTAVE.pdparams",
 }
 # Command -> why it is not run here; the tests below look at what it is made of.
@@ -162,7 +163,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_imagenet(folder / "imagenet")
     shutil.copytree(ROOT / "demo", folder / "demo")
     paddle.seed(0)
-    for name, file in (("OctMobileNetV2_x1_125", "WEIGHTS.pdparams"), ("MobileNetV1_x0_25", "PLAIN.pdparams")):
+    for name, file in (("OctMobileNetV2_x1_125", "WEIGHTS.pdparams"), (SMALLEST, "PLAIN.pdparams")):
         network = build_model(ArchConfig(component=Component(name, {}, "Arch")))
         write_weights(folder / file, model_arrays(network))
     for command in EARLIER:
