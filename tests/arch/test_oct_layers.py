@@ -5,8 +5,9 @@ import paddle
 import pytest
 from paddle import nn
 
-from ppcls.arch.layers.oct_layers import OctActivation, OctBatchNorm
-from ppcls.arch.layers.octave import Octave, OctaveChannels
+from ppcls.arch.layers.head import Head
+from ppcls.arch.layers.oct_layers import Enter, Leave, OctActivation, OctAvgPool, OctBatchNorm, OctMaxPool
+from ppcls.arch.layers.octave import Octave, OctaveChannels, full_size
 
 
 def test_each_part_is_normalised_by_its_own_statistics():
@@ -42,3 +43,46 @@ def test_an_absent_part_has_no_parameters_and_its_map_keeps_its_size():
 def test_an_activation_acts_on_both_parts():
     y = OctActivation(nn.ReLU6())(Octave(paddle.full([1, 1, 2, 2], 9.0), paddle.full([1, 1, 1, 1], -9.0)))
     assert (y.high.max().item(), y.low.item()) == (6.0, 0.0)
+
+
+def test_max_pool_takes_the_largest_of_nine_pixels_in_each_part():
+    high = paddle.arange(25, dtype="float32").reshape([1, 1, 5, 5])
+    y = OctMaxPool()(Octave(high, -paddle.arange(9, dtype="float32").reshape([1, 1, 3, 3])))
+    assert y.high.numpy().tolist() == [[[[6, 8, 9], [16, 18, 19], [21, 23, 24]]]]
+    assert y.low.numpy().tolist() == [[[[0, -1], [-3, -4]]]]
+
+
+def test_average_pool_counts_only_the_pixels_inside():
+    y = OctAvgPool()(Octave(paddle.arange(9, dtype="float32").reshape([1, 1, 3, 3]), paddle.full([1, 2, 2, 2], 7.0)))
+    assert y.high.numpy().tolist() == [[[[2, 3.5], [6.5, 8]]]]
+    assert y.low.numpy().tolist() == [[[[7]], [[7]]]]
+
+
+@pytest.mark.parametrize("pool", [OctMaxPool(), OctAvgPool()])
+@pytest.mark.parametrize("size", [(1, 1), (5, 6), (7, 2), (8, 9)])
+def test_pooled_parts_still_belong_to_one_map(pool, size):
+    height, width = size
+    low = paddle.zeros([1, 1, -(-height // 2), -(-width // 2)])
+    y = pool(Octave(paddle.zeros([1, 1, height, width]), low))
+    assert y.low.shape[2:] == [-(-side // 2) for side in y.high.shape[2:]]
+    alone = pool(Octave(None, low, size))
+    assert list(full_size(alone)) == y.high.shape[2:]
+    assert alone.low.shape == y.low.shape
+
+
+def test_leaving_gives_what_entered():
+    x = paddle.randn([1, 2, 3, 3])
+    assert (Leave()(OctAvgPool()(Enter()(x))).numpy() == OctAvgPool()(Enter()(x)).high.numpy()).all()
+    assert Leave()(Enter()(x)) is x
+
+
+def test_the_head_is_a_linear_map_of_means():
+    head = Head(4, class_num=3)
+    x = np.random.default_rng(0).standard_normal([2, 4, 5, 3]).astype("float32")
+    weight, bias = head.classifier.weight.numpy(), head.classifier.bias.numpy()
+    np.testing.assert_allclose(head(paddle.to_tensor(x)).numpy(), x.mean((2, 3)) @ weight + bias, rtol=1e-5, atol=1e-6)
+
+
+def test_a_head_without_classes_is_refused():
+    with pytest.raises(ValueError, match="class_num is the number of classes"):
+        Head(4, class_num=0)

@@ -1,9 +1,10 @@
-"""What stands around an octave convolution: batch norm and activations, part by part."""
+"""What stands around an octave convolution: batch norm, activations and pooling, part by part; the way in and out."""
 
-from paddle import nn
+import paddle.nn.functional as F
+from paddle import Tensor, nn
 
 from ppcls.arch.layers.conv_bn import batch_norm
-from ppcls.arch.layers.octave import Octave, OctaveChannels
+from ppcls.arch.layers.octave import Octave, OctaveChannels, enter, leave, shrink
 
 
 class OctBatchNorm(nn.Layer):
@@ -42,3 +43,51 @@ class OctActivation(nn.Layer):
         high = x.high if x.high is None else self.activation(x.high)
         low = x.low if x.low is None else self.activation(x.low)
         return Octave(high, low, x.size)
+
+
+class OctMaxPool(nn.Layer):
+    """The largest of 3x3 pixels, stride 2, padding 1, in each part.
+
+    Shape:
+        ``(H, W)`` -> ``(ceil(H / 2), ceil(W / 2))``.
+    """
+
+    def forward(self, x: Octave) -> Octave:
+        """Half the size, same channels."""
+        high = x.high if x.high is None else F.max_pool2d(x.high, kernel_size=3, stride=2, padding=1)
+        low = x.low if x.low is None else F.max_pool2d(x.low, kernel_size=3, stride=2, padding=1)
+        return Octave(high, low, _half(x.size))
+
+
+class OctAvgPool(nn.Layer):
+    """The mean of 2x2 pixels, or of those of them inside, stride 2, in each part.
+
+    Shape:
+        ``(H, W)`` -> ``(ceil(H / 2), ceil(W / 2))``.
+    """
+
+    def forward(self, x: Octave) -> Octave:
+        """Half the size, same channels."""
+        high = x.high if x.high is None else shrink(x.high, 2)
+        low = x.low if x.low is None else shrink(x.low, 2)
+        return Octave(high, low, _half(x.size))
+
+
+class Enter(nn.Layer):
+    """The way from plain layers to octave ones: a map without a low part."""
+
+    def forward(self, x: Tensor) -> Octave:
+        """``[N, C, H, W]`` as the high part."""
+        return enter(x)
+
+
+class Leave(nn.Layer):
+    """The way from octave layers to plain ones; the layer before has alpha_out = 0."""
+
+    def forward(self, x: Octave) -> Tensor:
+        """The high part, ``[N, C, H, W]``."""
+        return leave(x)
+
+
+def _half(size: tuple[int, int] | None) -> tuple[int, int] | None:
+    return None if size is None else (-(-size[0] // 2), -(-size[1] // 2))
