@@ -65,7 +65,7 @@ WORDS = {  # a command line -> what is said of it
     ("prepare", "imagnet"): "did you mean 'imagenet'?; see ppcls prepare --help",
     ("train", "-c", "x", "--resume", "--overwrite"): "argument --overwrite: not allowed with argument --resume",
     ("models", "--size", "big"): "argument --size: invalid int value: 'big'",
-    ("models", "resnet"): "no model matches 'resnet'; ppcls models prints all",
+    ("models", "vgg"): "no model matches 'vgg'; ppcls models prints all",
     ("check-data",): "give either a list file, with --image-root, or -c with a config",
     ("check-data", "list.txt", "--workers", "0"): "--workers is at least 1; got 0",
 }
