@@ -8,11 +8,11 @@ passes as through the plain network, wherever padding does not reach, for a part
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-import paddle
 from paddle import nn
 
 from ppcls.arch import backbone  # noqa: F401  registers the networks
 from ppcls.arch.layers.oct_conv_bn import OctConv
+from ppcls.arch.summary import build_lazily
 from ppcls.registry import BACKBONES
 from ppcls.utils.errors import ConfigError, WeightsError
 from ppcls.utils.save_load import Weights, compare
@@ -49,8 +49,7 @@ def _build(name: str, alpha: float, class_num: int) -> nn.Layer:
     if "alpha" not in BACKBONES.parameters(name):
         raise ConfigError(f"{name} has no octaves: it takes no alpha", "usage")
     try:
-        with paddle.LazyGuard():
-            return build(alpha=alpha, class_num=class_num)
+        return build_lazily(lambda: build(alpha=alpha, class_num=class_num))
     except ValueError as error:
         raise ConfigError(f"{name}: {error}", "usage") from error
 

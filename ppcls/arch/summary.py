@@ -30,7 +30,7 @@ def summarize(model: nn.Layer, image_shape: Sequence[int]) -> Summary:
     """Let one image of ``image_shape``, ``[C, H, W]``, through in eval mode, and count.
 
     Convolutions, linear layers and batch norms answer with zeros of the right shape instead of computing, and so need
-    no values: the model may have been built under ``paddle.LazyGuard``, which saves most of the time.
+    no values: ``build_lazily`` saves most of the time.
 
     ``paddle.flops`` is not used: it counts pooling and norms in, and misses layers that it does not know.
 
@@ -63,6 +63,15 @@ def summarize(model: nn.Layer, image_shape: Sequence[int]) -> Summary:
         macs=sum(macs),
         activations=sum(activations),
     )
+
+
+def build_lazily(build: Callable[[], nn.Layer]) -> nn.Layer:
+    """The network, without values if its constructor does without them: for names, shapes and ``summarize``."""
+    try:
+        with paddle.LazyGuard():
+            return build()
+    except RuntimeError:  # Paddle's for a parameter that has no values yet: this one computes with them
+        return build()
 
 
 @contextmanager

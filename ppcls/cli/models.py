@@ -81,10 +81,8 @@ def _names(pattern: str, *, octave_only: bool) -> list[str]:
 
 
 def _row(name: str, args: argparse.Namespace) -> Row:
-    import paddle
-
     from ppcls.arch.published import published_of
-    from ppcls.arch.summary import summarize
+    from ppcls.arch.summary import build_lazily, summarize
     from ppcls.registry import BACKBONES
 
     target, parameters = BACKBONES.get(name), BACKBONES.parameters(name)
@@ -95,8 +93,7 @@ def _row(name: str, args: argparse.Namespace) -> Row:
         arguments["alpha"] = args.alpha
         published = published if args.alpha == alpha else None
     try:
-        with paddle.LazyGuard():  # no values: nothing but shapes is asked for
-            model = target(class_num=args.class_num, **arguments)
+        model = build_lazily(lambda: target(class_num=args.class_num, **arguments))
     except ValueError as error:
         raise ConfigError(f"{name}: {error}", "usage") from error
     summary = summarize(model, [3, args.size, args.size])

@@ -7,7 +7,7 @@ from paddle import nn
 from ppcls.arch.backbone.model_zoo.mobilenet_v2 import MobileNetV2
 from ppcls.arch.backbone.model_zoo.oct_mobilenet_v2 import OctMobileNetV2, OctMobileNetV2_x1_0, OctMobileNetV2_x1_125
 from ppcls.arch.layers.conv_bn import ConvBN
-from ppcls.arch.summary import Summary, summarize
+from ppcls.arch.summary import Summary, build_lazily, summarize
 
 
 @pytest.mark.parametrize(("size", "macs"), [(224, 292_764_600), (192, 215_474_400), (64, 25_221_600)])
@@ -66,8 +66,7 @@ def test_a_network_without_values_counts_alike_whatever_its_layers_are():
             ConvBN(3, 4, kernel_size=3, stride=2), unusual, nn.PReLU(6), nn.Flatten(), nn.Linear(96, 5)
         )
 
-    with paddle.LazyGuard():
-        lazy = build()
+    lazy = build_lazily(build)
     assert summarize(lazy, [3, 7, 11]) == summarize(build(), [3, 7, 11])
     assert summarize(lazy, [3, 7, 11]).macs == 4 * 4 * 6 * 27 + 6 * 4 * 4 * 36 + 96 * 5
 
@@ -79,3 +78,13 @@ def test_layers_compute_again_after_counting():
     summarize(model, [3, 5, 5])
     assert (model(image).numpy() == before).all()
     assert before.any()
+
+
+def test_a_constructor_that_needs_values_gets_them():
+    class Doubled(nn.Linear):
+        def __init__(self):
+            super().__init__(3, 2)
+            self.weight.set_value(self.weight * 2)
+
+    assert build_lazily(Doubled)(paddle.ones([1, 3])).shape == [1, 2]
+    assert not build_lazily(lambda: nn.Linear(3, 2)).weight._is_initialized()
