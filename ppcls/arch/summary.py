@@ -42,21 +42,16 @@ def summarize(model: nn.Layer, image_shape: Sequence[int]) -> Summary:
 
     def count(layer: nn.Layer, _inputs: tuple[object, ...], output: Tensor) -> None:
         activations.append(math.prod(output.shape))
-        macs.append(math.prod(output.shape) * _macs_per_output(layer))
+        macs.append(math.prod(output.shape) * macs_per_output(layer))
 
-    layers = model.sublayers(include_self=True)
-    was_training = [layer.training for layer in layers]
-    counted = [layer for layer in layers if isinstance(layer, nn.Conv2D | nn.Linear)]
+    counted = [layer for layer in model.sublayers(include_self=True) if isinstance(layer, nn.Conv2D | nn.Linear)]
     hooks = [layer.register_forward_post_hook(count) for layer in counted]
     try:
-        model.eval()
-        with paddle.no_grad(), _stand_ins(layers):
+        with evaluating(model), paddle.no_grad(), _stand_ins(model.sublayers(include_self=True)):
             model(paddle.zeros([1, *image_shape]))
     finally:
         for hook in hooks:
             hook.remove()
-        for layer, training in zip(layers, was_training, strict=True):
-            layer.training = training
     return Summary(
         params=sum(math.prod(p.shape) for p in model.parameters() if not p.stop_gradient),
         state=sum(math.prod(value.shape) for value in model.state_dict().values()),
@@ -117,7 +112,19 @@ def _give_values(parameter: Tensor) -> None:
         parameter.initialize()
 
 
-def _macs_per_output(layer: nn.Layer) -> int:
+@contextmanager
+def evaluating(model: nn.Layer) -> Iterator[None]:
+    """Eval mode within the block; afterwards every layer is in the mode it was in."""
+    before = [(layer, layer.training) for layer in model.sublayers(include_self=True)]
+    model.eval()
+    try:
+        yield
+    finally:
+        for layer, was_training in before:
+            layer.training = was_training
+
+
+def macs_per_output(layer: nn.Layer) -> int:
     """Multiply-adds for one number of the layer's output; the bias is not counted."""
     if isinstance(layer, nn.Linear):
         return layer.weight.shape[0]  # [in, out]

@@ -80,19 +80,19 @@ def train(args: argparse.Namespace) -> int:
 
 def evaluate(args: argparse.Namespace) -> int:
     """``ppcls eval``."""
-    _engine(args, "eval").eval()
+    engine_of(args, "eval").eval()
     return 0
 
 
 def infer(args: argparse.Namespace) -> int:
     """``ppcls infer``: answers on standard output; 1 when a picture could not be read."""
-    _engine(args, "infer").infer(json_file=args.json, csv_file=args.csv)
+    engine_of(args, "infer").infer(json_file=args.json, csv_file=args.csv)
     return 0
 
 
 def export(args: argparse.Namespace) -> int:
     """``ppcls export``."""
-    _engine(args, "export").export(onnx=args.onnx)
+    engine_of(args, "export").export(onnx=args.onnx)
     return 0
 
 
@@ -112,7 +112,7 @@ def _load(args: argparse.Namespace, mode: str, more: list[str] | None = None) ->
     return run, runtime.prepare()
 
 
-def _engine(args: argparse.Namespace, mode: str) -> "Engine":
+def engine_of(args: argparse.Namespace, mode: str) -> "Engine":
     """The engine of the last stage."""
     run, note = _load(args, mode)
     from ppcls.engine import Engine

@@ -64,13 +64,25 @@ def predict(
         names, arrays, unreadable = [], [], []
         for image in images[start : start + batch_size]:
             try:
-                arrays.append(_prepare(image, pipeline))
+                arrays.append(read_image(image, pipeline))
                 names.append(image)
             except DataError as error:
                 unreadable.append(str(error))
         _require_one_size(names, arrays)
         answers = post_process(forward(np.stack(arrays)), names) if arrays else []
         yield Predictions(answers, unreadable)
+
+
+def read_image(image: str, pipeline: Pipeline) -> np.ndarray:
+    """One picture as float32 ``[C, H, W]``, as the network takes it; DataError names the file."""
+    try:
+        return pipeline.full(read_picture(image), generator(0, Stream.SAMPLE))
+    except OSError as error:
+        raise DataError(f"{image}: {error.strerror}") from error
+    except DataError as error:
+        raise DataError(f"{image}: {error}", error.slug) from error
+    except ValueError as error:
+        raise DataError(f"{image}: {error}") from error
 
 
 def write_json(answers: Sequence[Answer], path: Path) -> None:
@@ -88,18 +100,6 @@ def write_csv(answers: Sequence[Answer], path: Path) -> None:
         for rank, row in enumerate(zip(answer["class_ids"], answer["scores"], labels, strict=True), start=1):
             writer.writerow([answer["file_name"], rank, *row])
     write_whole(path, text.getvalue().encode())
-
-
-def _prepare(image: str, pipeline: Pipeline) -> np.ndarray:
-    """One picture as float32 ``[C, H, W]``; DataError names the file."""
-    try:
-        return pipeline.full(read_picture(image), generator(0, Stream.SAMPLE))
-    except OSError as error:
-        raise DataError(f"{image}: {error.strerror}") from error
-    except DataError as error:
-        raise DataError(f"{image}: {error}", error.slug) from error
-    except ValueError as error:
-        raise DataError(f"{image}: {error}") from error
 
 
 def _require_one_size(names: Sequence[str], arrays: Sequence[np.ndarray]) -> None:

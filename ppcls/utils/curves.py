@@ -1,7 +1,6 @@
 """What a run looked like: its numbers per epoch, read from its logs and drawn."""
 
 import csv
-import io
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -9,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ppcls.utils.drawing import new_figure, save_figure
 from ppcls.utils.errors import ConfigError, DataError
-from ppcls.utils.files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,13 +71,7 @@ def draw_curves(curves: Sequence[Curve], out: Path) -> None:
     Raises:
         ConfigError: matplotlib is not installed, or has no such format.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ConfigError("drawing curves needs matplotlib: pip install matplotlib", "usage") from error
-    figure = Figure(figsize=(8, 9), layout="constrained")
-    FigureCanvasAgg(figure)  # not pyplot, which keeps every figure of the process and may want a screen
+    figure = new_figure(8, 9)
     panels = figure.subplots(len(_PANELS), 1, sharex=True)
     for axes, (title, lines) in zip(panels, _PANELS, strict=True):
         for number, curve in enumerate(curves):
@@ -88,12 +81,7 @@ def draw_curves(curves: Sequence[Curve], out: Path) -> None:
         if axes.get_legend_handles_labels()[0]:
             axes.legend(fontsize="small")
     panels[-1].set_xlabel("epoch")
-    file_format = out.suffix.removeprefix(".") or "png"
-    if file_format not in figure.canvas.get_supported_filetypes():
-        raise ConfigError(f"cannot draw as {out.suffix!r}; name the file .png, .svg or .pdf: {out}", "usage")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=file_format, dpi=110)
-    write_whole(out, buffer.getvalue())
+    save_figure(figure, out)
 
 
 def _draw(axes: "Axes", curve: Curve, lines: Sequence[tuple[str, str, str]], color: str) -> None:

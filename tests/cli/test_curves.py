@@ -132,7 +132,7 @@ def test_drawing_leaves_no_global_plotting_state(tmp_path):
 
 def test_missing_matplotlib_says_what_to_type(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ConfigError, match="drawing curves needs matplotlib: pip install matplotlib"):
+    with pytest.raises(ConfigError, match="drawing needs matplotlib: pip install matplotlib"):
         draw_curves([], tmp_path / "x.png")
 
 
