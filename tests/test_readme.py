@@ -112,6 +112,9 @@ CANNOT = {
     f"{LAUNCH} --nnodes 2 --master 10.0.0.1:8790 --rank 0 tools/train.py -c two_stage.yaml": "wants two machines; "
     "tests/engine/test_machines.py starts two launchers",
     "make faults": "takes minutes",
+    "ppcls octaves demo/digits/three.png -c quick_start/digits.yaml "
+    "-o Global.pretrained_model=output/digits/OctMobileNetV2/stage2/best_model": "wants the demo's weights",
+    "python benchmarks/alpha_sweep.py --epochs 6": "takes a quarter of an hour",
     "python benchmarks/depthwise_training.py --json": "takes minutes",
     "OMP_NUM_THREADS=1 python benchmarks/depthwise_training.py --json": "takes minutes",
     **{command: "this suite runs those tests" for command in TYPED if command.startswith("python -m pytest ")},
@@ -236,6 +239,28 @@ def test_the_benchmark_that_takes_minutes_measures_a_small_case() -> None:
     row = benchmark.measure("tiny", steps=1)
     assert (row.case, row.steps) == ("tiny", 1)
     assert min(row.with_s, row.without_s, row.ratio) > 0
+
+
+def test_the_snippet_about_octaves_holds() -> None:
+    (code,) = blocks(ROOT / "docs/octave.md", "python")
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_sweep_of_alphas_writes_table_plot_and_numbers(tmp_path: Path) -> None:
+    words = "--epochs 1 --alphas 0 0.5 -o Arch.scale=0.125 -o DataLoader.Train.sampler.batch_size=512"
+    script = [sys.executable, str(ROOT / "benchmarks" / "alpha_sweep.py"), "--out", str(tmp_path), *words.split()]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT))
+        done = subprocess.run(script, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    rows = json.loads((tmp_path / "alpha_sweep.json").read_text())
+    assert [(row["alpha"], len(row["top1"])) for row in rows] == [(0.0, 3), (0.5, 3)]
+    assert rows[0]["macs"] > rows[1]["macs"]
+    assert rows[0]["params"] == rows[1]["params"]
+    assert rows[0]["mean"] == pytest.approx(np.mean(rows[0]["top1"]))
+    assert rows[0]["spread"] == pytest.approx(np.std(rows[0]["top1"], ddof=1))
+    assert all((tmp_path / f"alpha_sweep.{suffix}").stat().st_size for suffix in ("md", "png"))
 
 
 @pytest.mark.parametrize("command", [command for command in CANNOT if "-m pytest" in command])
