@@ -29,11 +29,12 @@ def _draw(key, shape, gain):
     rs = np.random.RandomState(zlib.crc32(key.encode()) & 0xFFFFFFFF)
     if key.endswith(("_mean", "bias", "beta", "running_mean")):
         return 0.1 * rs.randn(*shape)
-    if key.endswith(("_variance", "running_var")):
+    if key.endswith(("_variance", "running_var", "moving_var")):
         return rs.uniform(0.5, 1.5, shape)
     if len(shape) == 1:
         return 1 + 0.1 * rs.randn(*shape)
-    return rs.randn(*shape) * math.sqrt(gain / (shape[0] if len(shape) == 2 else math.prod(shape[1:])))
+    is_linear_of_paddle = len(shape) == 2 and not key.startswith("arg:")  # [in, out]; MXNet's are [out, in]
+    return rs.randn(*shape) * math.sqrt(gain / (shape[0] if is_linear_of_paddle else math.prod(shape[1:])))
 
 
 def relative_error(ours, golden):
