@@ -27,6 +27,15 @@ class OctBatchNorm(nn.Layer):
         return Octave(high, low, x.size)
 
 
+class OctStandardize(OctBatchNorm):
+    """``OctBatchNorm`` without a trained scale and shift: these stay 1 and 0, or what a weight file says."""
+
+    def __init__(self, channels: OctaveChannels) -> None:
+        super().__init__(channels)
+        for parameter in self.parameters():
+            parameter.stop_gradient = True
+
+
 class OctActivation(nn.Layer):
     """An activation, applied to each part.
 

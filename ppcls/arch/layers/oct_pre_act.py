@@ -1,4 +1,4 @@
-"""The unit of pre-activation networks: batch norm, ReLU, then an octave convolution.
+"""Pre-activation: the unit of batch norm, ReLU and octave convolution, and what stands before and after all units.
 
 Source: "Identity Mappings in Deep Residual Networks", arXiv 1603.05027; with octaves and with these settings of batch
 norm, the networks of the ablation in "Drop an Octave", arXiv 1904.05049.
@@ -6,8 +6,9 @@ norm, the networks of the ablation in "Drop an Octave", arXiv 1904.05049.
 
 from paddle import nn
 
+from ppcls.arch.layers.conv_bn import batch_norm, conv2d
 from ppcls.arch.layers.oct_conv import OctConv2D
-from ppcls.arch.layers.oct_layers import OctActivation, OctBatchNorm
+from ppcls.arch.layers.oct_layers import Enter, Leave, OctActivation, OctBatchNorm
 from ppcls.arch.layers.octave import Octave, OctaveChannels
 
 MOMENTUM, EPSILON = 0.92, 1e-4  # of every batch norm in those networks
@@ -38,3 +39,19 @@ class OctPreActConv(nn.Layer):
     def forward(self, x: Octave) -> Octave:
         """The map with ``out_channels``."""
         return self.conv(self.relu(self.bn(x)))
+
+
+def pre_act_stem(channels: int) -> nn.Sequential:
+    """7x7 with stride 2, batch norm, ReLU, 3x3 max pool with stride 2; plain until then."""
+    return nn.Sequential(
+        ("conv", conv2d(3, channels, kernel_size=7, stride=2)),
+        ("bn", batch_norm(channels, MOMENTUM, EPSILON)),
+        ("relu", nn.ReLU()),
+        ("pool", nn.MaxPool2D(kernel_size=3, stride=2, padding=1)),
+        ("enter", Enter()),
+    )
+
+
+def pre_act_tail(channels: int) -> nn.Sequential:
+    """The batch norm and ReLU that no convolution follows; the map is plain again."""
+    return nn.Sequential(("leave", Leave()), ("bn", batch_norm(channels, MOMENTUM, EPSILON)), ("relu", nn.ReLU()))
