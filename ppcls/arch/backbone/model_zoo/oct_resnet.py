@@ -35,7 +35,6 @@ from ppcls.arch.published import published_by_alpha
 from ppcls.registry import BACKBONES
 
 _SOURCE = "arXiv 1904.05049, official code"
-_SETS = ("blocks", "width", "groups", "use_se")
 _STEM = 64
 _OUT = 256  # channels that the first stage puts out
 
@@ -126,55 +125,55 @@ def _named_blocks(
             in_channels = out_channels
 
 
-@BACKBONES.register(accepts=OctResNet, sets=_SETS)
+@BACKBONES.register(accepts=OctResNet, sets=("blocks", "width", "groups", "use_se"))
 @published_by_alpha({0.125: (75.8, 92.6), 0.25: (76.1, 92.6), 0.5: (75.5, 92.5), 0.75: (74.6, 92.1)}, _SOURCE)
 def OctResNet26(alpha: float = 0.25, **kwargs: Any) -> OctResNet:
     """At alpha .25: 16.0 M parameters, 1.86 G multiply-adds."""
     return OctResNet((2, 2, 2, 2), alpha, **kwargs)
 
 
-@BACKBONES.register(accepts=OctResNet, sets=_SETS)
+@BACKBONES.register(accepts=OctResNet, sets=("blocks", "width", "groups", "use_se"))
 @published_by_alpha({0.125: (78.2, 93.9), 0.25: (78.0, 93.8), 0.5: (77.4, 93.6), 0.75: (76.7, 93.0)}, _SOURCE)
 def OctResNet50(alpha: float = 0.125, **kwargs: Any) -> OctResNet:
     """At alpha .125: 25.6 M parameters, 3.57 G multiply-adds."""
     return OctResNet((3, 4, 6, 3), alpha, **kwargs)
 
 
-@BACKBONES.register(accepts=OctResNet, sets=_SETS)
+@BACKBONES.register(accepts=OctResNet, sets=("blocks", "width", "groups", "use_se"))
 @published_by_alpha({0.125: (79.2, 94.4), 0.25: (79.2, 94.4), 0.5: (78.7, 94.1)}, _SOURCE)
 def OctResNet101(alpha: float = 0.25, **kwargs: Any) -> OctResNet:
     """At alpha .25: 44.5 M parameters, 5.60 G multiply-adds; alpha .125 was as good and costs more."""
     return OctResNet((3, 4, 23, 3), alpha, **kwargs)
 
 
-@BACKBONES.register(accepts=OctResNet, sets=_SETS)
+@BACKBONES.register(accepts=OctResNet, sets=("blocks", "width", "groups", "use_se"))
 def OctResNet152(alpha: float = 0.125, **kwargs: Any) -> OctResNet:
     """At alpha .125: 60.2 M parameters, 9.68 G multiply-adds; no accuracy was published."""
     return OctResNet((3, 8, 36, 3), alpha, **kwargs)
 
 
-@BACKBONES.register(accepts=OctResNet, sets=_SETS)
+@BACKBONES.register(accepts=OctResNet, sets=("blocks", "width", "groups", "use_se"))
 @published_by_alpha({0.125: (80.0, 94.9), 0.25: (79.8, 94.8), 0.5: (79.5, 94.7)}, _SOURCE)
 def OctResNet200(alpha: float = 0.125, **kwargs: Any) -> OctResNet:
     """At alpha .125: 64.7 M parameters, 12.6 G multiply-adds."""
     return OctResNet((3, 24, 36, 3), alpha, **kwargs)
 
 
-@BACKBONES.register(accepts=OctResNet, sets=_SETS)
+@BACKBONES.register(accepts=OctResNet, sets=("blocks", "width", "groups", "use_se"))
 @published_by_alpha({0.125: (78.7, 94.1), 0.25: (78.4, 94.0), 0.5: (77.9, 93.8), 0.75: (77.4, 93.5)}, _SOURCE)
 def OctSE_ResNet50(alpha: float = 0.125, **kwargs: Any) -> OctResNet:
     """At alpha .125: 28.1 M parameters, 3.57 G multiply-adds."""
     return OctResNet((3, 4, 6, 3), alpha, use_se=True, **kwargs)
 
 
-@BACKBONES.register(accepts=OctResNet, sets=_SETS)
+@BACKBONES.register(accepts=OctResNet, sets=("blocks", "width", "groups", "use_se"))
 @published_by_alpha({0.25: (78.8, 94.2), 0.5: (78.4, 94.0), 0.75: (77.5, 93.6)}, _SOURCE)
 def OctResNeXt50_32x4d(alpha: float = 0.25, **kwargs: Any) -> OctResNet:
     """At alpha .25: 25.0 M parameters, 3.17 G multiply-adds; 32 groups allow multiples of .25 only."""
     return OctResNet((3, 4, 6, 3), alpha, width=128, groups=32, **kwargs)
 
 
-@BACKBONES.register(accepts=OctResNet, sets=_SETS)
+@BACKBONES.register(accepts=OctResNet, sets=("blocks", "width", "groups", "use_se"))
 @published_by_alpha({0.25: (79.6, 94.5), 0.5: (78.9, 94.4)}, _SOURCE)
 def OctResNeXt101_32x4d(alpha: float = 0.25, **kwargs: Any) -> OctResNet:
     """At alpha .25: 44.2 M parameters, 5.68 G multiply-adds; 32 groups allow multiples of .25 only."""

@@ -32,7 +32,6 @@ from ppcls.arch.published import published_by_alpha
 from ppcls.registry import BACKBONES
 
 _SOURCE = "arXiv 1904.05049, official code"
-_SETS = ("blocks", "stem", "use_se")
 _STEM = 64
 
 
@@ -165,7 +164,7 @@ def _three_convs(first: int, second: int, strides: tuple[int, int]) -> list[nn.L
     return layers
 
 
-@BACKBONES.register(accepts=OctResNetV1, sets=_SETS)
+@BACKBONES.register(accepts=OctResNetV1, sets=("blocks", "stem", "use_se"))
 @published_by_alpha({0.125: (81.4, 95.4)}, _SOURCE)
 def OctResNet152_v1f(alpha: float = 0.125, **kwargs: Any) -> OctResNetV1:
     """At alpha .125: 60.2 M parameters, 10.8 G multiply-adds."""
@@ -173,7 +172,7 @@ def OctResNet152_v1f(alpha: float = 0.125, **kwargs: Any) -> OctResNetV1:
     return OctResNetV1((3, 8, 36, 3), stem, alpha, **kwargs)
 
 
-@BACKBONES.register(accepts=OctResNetV1, sets=_SETS)
+@BACKBONES.register(accepts=OctResNetV1, sets=("blocks", "stem", "use_se"))
 @published_by_alpha({0.125: (81.6, 95.7)}, _SOURCE)
 def OctSE_ResNet152_v1e(alpha: float = 0.125, **kwargs: Any) -> OctResNetV1:
     """At alpha .125: 66.8 M parameters, 10.8 G multiply-adds; 82.9 top-1 on crops of 320."""
