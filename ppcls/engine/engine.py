@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -14,18 +15,20 @@ from ppcls.data import Loader, build_loader
 from ppcls.data import postprocess as _  # noqa: F401  registers its names
 from ppcls.data.preprocess import Pipeline
 from ppcls.engine import lines
-from ppcls.engine.evaluate import Judge, Watch, judge_model
+from ppcls.engine.evaluate import EvaluationStopped, Judge, Watch, judge_model
 from ppcls.engine.export import ExportPlan, about, export
+from ppcls.engine.hooks.preemption import Rounds
 from ppcls.engine.predict import Answer, find_images, predict, write_csv, write_json
 from ppcls.engine.presence import Presence
 from ppcls.loss import build_loss
 from ppcls.metric import build_metrics
 from ppcls.registry import POSTPROCESSES
 from ppcls.utils import compat, dist, logger
-from ppcls.utils.errors import ConfigError, PpclsError
+from ppcls.utils.errors import ConfigError, PpclsError, StoppedError
 from ppcls.utils.files import output_errors
 from ppcls.utils.save_load import find_prefix, load_into, read_weights
 from ppcls.utils.seed import Stream, derive, draw_seed
+from ppcls.utils.signals import StopRequests
 from ppcls.utils.status import StatusFolder
 
 _LOG = logging.getLogger("ppcls")
@@ -63,12 +66,28 @@ class Engine:
                 logger.add_file(self.stage.folder / "eval.log")
         status = StatusFolder(self.stage.folder / "eval_status")
         life = dist.from_main(status.begin_life)
-        with Presence(status, life, self.config.Global.watchdog_s) as presence:
-            results = judge_model(self.network, self.judge(), epoch=0, watch=Watch(presence.pulse))
+        with StopRequests() as requests, Presence(status, life, self.config.Global.watchdog_s, requests) as presence:
+            results = self._judge_alone(presence)
             presence.complete()
         _LOG.info(lines.mean_line("Eval", "[Epoch 0]", results))
         logger.close_files()
         return results
+
+    def _judge_alone(self, presence: Presence) -> dict[str, float]:
+        """An evaluation that is not part of a training; StoppedError when some rank is told to stop."""
+        rounds = Rounds(dist.meet)
+        heard: list[int] = []
+
+        def stop() -> bool:
+            if rounds.is_due():
+                heard.append(int(dist.all_max([presence.requests.received])[0]))
+            return bool(heard) and heard[-1] > 0
+
+        try:
+            return judge_model(self.network, self.judge(), epoch=0, watch=Watch(presence.pulse, stop=stop))
+        except EvaluationStopped as error:
+            name = signal.Signals(heard[-1]).name
+            raise StoppedError(f"the evaluation was stopped by {name}; there is no result", heard[-1]) from error
 
     def judge(self) -> Judge:
         """What an evaluation needs besides the model."""

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from ppcls.utils import dist, logger
 from ppcls.utils.errors import PpclsError, RankError, StallError
-from ppcls.utils.signals import StopRequests, leave
+from ppcls.utils.signals import StopRequests, leave, overhear
 from ppcls.utils.status import Record, StatusFolder, culprit
 from ppcls.utils.watchdog import Mark, Pulse, Watchdog, end_children, stacks
 
@@ -75,6 +75,8 @@ class Presence:
             self._end("failed", told.code, told.slug, str(told))
         else:
             self._end("failed", 1, "failed", f"{type(told).__name__}: {told}")
+        if dist.world_size() > 1:
+            overhear()  # the launcher, when it sees the first of us leave, tells the others to
         if lost is not None:
             raise lost from error
 

@@ -60,6 +60,16 @@ class RankError(WorkerError):
         self.code = code
 
 
+class StoppedError(PpclsError):
+    """A signal ended what has nothing to save; ``number`` is the signal's."""
+
+    default_slug = "stopped"
+
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
+        self.code = 128 + number
+
+
 class StallError(PpclsError):
     """Nothing was finished for longer than ``Global.watchdog_s`` allows."""
 

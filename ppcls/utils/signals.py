@@ -50,11 +50,10 @@ class StopRequests:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        is_leaving = self.received or error is not None
-        if is_leaving:
-            atexit.register(_ignore)
         for number, handler in self._previous.items():
-            signal.signal(number, _Overhear(handler) if is_leaving else handler)
+            signal.signal(number, handler)
+        if self.received or error is not None:
+            overhear()
         signal.set_wakeup_fd(self._wakeup)
         self._theirs.close()  # the thread reads the end of it, and ends
         self._thread.join()
@@ -94,8 +93,18 @@ class StopRequests:
         leave(128 + self.received, "stopped", message)
 
 
+def overhear() -> None:
+    """For a process that is about to leave with an exit code of its own: signals change it no more.
+
+    They are heard again after some seconds, should it not leave.
+    """
+    atexit.register(_ignore)
+    for number in SIGNALS:
+        signal.signal(number, _Overhear(signal.getsignal(number)))
+
+
 def _ignore() -> None:
-    """For the end of the process, which else dies by a signal in its last moments: Python takes its handlers down."""
+    """In the last moments of the process, when Python has taken its handlers down, a signal would still end it."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shutil
+import signal
 from ast import literal_eval
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from tiny_run import NAME, ROOT, STAGES, run, tool, train, write_config
 
 from ppcls.data.dataloader.synthetic_dataset import SyntheticDataset
+from ppcls.registry import BACKBONES
 from ppcls.utils.exported import load_program
 
 LINE = r"\[\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\] ppcls INFO: "
@@ -220,3 +222,19 @@ def test_the_tool_for_export_is_the_export_command(home: Path, tmp_path: Path) -
 def test_every_recipe_is_found_by_its_bare_name() -> None:
     names = sorted(path.name for path in (ROOT / "configs").glob("*.yaml"))
     assert {"train1.yaml", "train2.yaml", "train.yaml", "two_stage.yaml", "eval.yaml", "infer.yaml"} <= set(names)
+
+
+def test_an_evaluation_that_is_told_to_stop_gives_no_number(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = train(tmp_path, "Global.epochs=1")
+    network = BACKBONES.get(NAME)
+    forward = network.forward
+    monkeypatch.setattr(
+        network, "forward", lambda self, images: signal.raise_signal(signal.SIGTERM) or forward(self, images)
+    )
+    capsys.readouterr()
+    assert run("eval", write_config(tmp_path), f"Global.pretrained_model={folder / 'latest'}") == 128 + signal.SIGTERM
+    printed = capsys.readouterr()
+    assert printed.err == "error[stopped]: the evaluation was stopped by SIGTERM; there is no result\n"
+    assert "[Avg]" not in printed.out
