@@ -82,11 +82,17 @@ def sync_files_in(folder: Path) -> None:
 def written_aside(path: Path) -> Iterator[IO[bytes]]:
     """An open file that becomes ``path`` when the block ends, and vanishes when it raises.
 
+    A pipe or a device, such as ``/dev/stdout``, is written to as it is: to put a file in its place would break it.
+
     Raises:
         PpclsError: the system refused (code 1); ``path`` is as it was.
     """
     aside = path.with_name(f".tmp-{path.name}-{os.getpid()}")
     with output_errors(path):
+        if _is_no_place_for_a_file(path):
+            with path.open("wb") as file:
+                yield file
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with aside.open("wb") as file:
@@ -96,6 +102,11 @@ def written_aside(path: Path) -> Iterator[IO[bytes]]:
         finally:
             aside.unlink(missing_ok=True)
         sync_folder(path.parent)
+
+
+def _is_no_place_for_a_file(path: Path) -> bool:
+    is_special = path.exists() and not path.is_file() and not path.is_dir()
+    return is_special or path.parent in (Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd"))
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ import pytest
 from ppcls.utils import files
 from ppcls.utils.errors import ConfigError, PpclsError, WeightsError
 from ppcls.utils.files import Lock, link_over, read_regular, sync_files_in, write_whole, written_aside
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_file_is_replaced_at_once_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -153,3 +156,20 @@ def test_a_released_lock_can_be_taken_again(tmp_path: Path) -> None:
         Lock(tmp_path / "run.lock")
     with Lock(tmp_path / "run.lock"):
         assert (tmp_path / "run.lock").read_text().startswith(f"pid {os.getpid()} on ")
+
+
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as reader:
+        read = reader.submit(pipe.read_bytes)
+        write_whole(pipe, b"answers")
+        assert read.result(timeout=10) == b"answers"
+    assert pipe.is_fifo()
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+
+
+def test_standard_output_may_be_named_as_a_file() -> None:
+    code = "import pathlib, ppcls.utils.files as files; files.write_whole(pathlib.Path('/dev/fd/1'), b'answers')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
+    assert done.stdout == b"answers"
