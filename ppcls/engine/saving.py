@@ -53,11 +53,11 @@ class Keeper:
         self._before()
         state.pulse.mark("a checkpoint", state.step)
         dist.from_main(partial(self._write, state, names, after_evaluation))
-        self._saved(state.step)
+        self._saved(state.step + state.step_shift)
 
     def _write(self, state: TrainState, names: Sequence[str], after_evaluation: bool) -> None:
         info = UnitInfo(
-            step=state.step,
+            step=state.step + state.step_shift,
             epoch=state.epoch,
             batch=state.batch,
             suffix=int(after_evaluation),
@@ -90,6 +90,7 @@ def restore(state: TrainState, unit: Unit) -> None:
     state.epoch = int(states["epoch"])
     state.batch = int(states.get("batch", 0))
     state.step = int(states.get("step", state.epoch * state.epoch_updates))
+    state.step_shift = int(states.get("step_shift", 0))
     state.skips = Skips(*states.get("skips", ()))
     state.left_out |= frozenset(states.get("left_out", ()))
     _restore_optimizer(state, payload)
@@ -111,7 +112,8 @@ def _fit_to_epoch(state: TrainState, before: int) -> None:
         return
     _LOG.warning("an epoch had %d batches, now %d: epoch %d begins again", before, state.epoch_batches, state.epoch + 1)
     state.batch = 0
-    state.step = state.epoch * state.epoch_updates
+    last, state.step = state.step, state.epoch * state.epoch_updates
+    state.step_shift += max(last - state.step, 0)  # or the next checkpoint would stand before those of this folder
 
 
 def _updates_made(state: TrainState) -> int:
@@ -134,6 +136,7 @@ def _payload(state: TrainState, records: Records) -> Payload:
         "metric": state.best.value if state.best else 0.0,
         "batch": state.batch,
         "step": state.step,
+        "step_shift": state.step_shift,
         "epoch_batches": state.epoch_batches,
         "best": best,
         "records": records.lengths(),

@@ -220,7 +220,8 @@ def _where_to_continue(stage: Stage, store: CheckpointStore) -> Unit | None:
 
 def _named(store: CheckpointStore, unit: Unit) -> Unit:
     """The unit, unless this folder went on from there: its later checkpoints would be mixed with the new ones."""
-    step = unit.payload.states.get("step")
+    states = unit.payload.states
+    step = states["step"] + states.get("step_shift", 0) if "step" in states else None
     later = store.units()[-1:]
     if later and (step is None or unit_step(later[0]) > step):
         raise ConfigError(

@@ -64,6 +64,7 @@ class TrainState:
     step: int = 0
     epoch: int = 0
     batch: int = 0
+    step_shift: int = 0  # of the steps that checkpoints are ordered by: they count on where ``step`` was set back
     best: Best | None = None
     on_nan: str = "stop"
     skips: Skips = field(default_factory=Skips)

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import misdeeds  # noqa: F401  registers SignalAt
 import pytest
 from bad_runs import listed, make_pictures
 from tiny_run import STAGES, run, train, write_config
+
+from ppcls.utils.checkpoint import CheckpointStore
 
 
 @pytest.fixture(scope="module")
@@ -87,3 +90,14 @@ def test_a_dry_run_neither_resumes_nor_overwrites(tmp_path: Path, capsys: pytest
 def test_a_batch_larger_than_the_data_set_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train(tmp_path, "DataLoader.Train.sampler.batch_size=100", "Global.epochs=1")
     assert "batch_size 100 is more than the 22 pictures there are" in capsys.readouterr().out
+
+
+def test_checkpoints_count_on_when_an_allowed_change_makes_epochs_shorter(tmp_path: Path) -> None:
+    folder = train(tmp_path, "Global.epochs=4")  # 3 updates an epoch, 12 in all
+    wider = ("DataLoader.Train.sampler.batch_size=22", "Global.epochs=6")  # one update an epoch
+    stop = (*wider, "Hooks=[SignalAt: {step: 5}]")
+    assert run("train", tmp_path / "tiny.yaml", *stop, flags=("--resume", "--allow-config-change")) == 143
+    assert [path.name for path in CheckpointStore(folder).units()][-1] > "step-000000012-1"
+    assert run("train", tmp_path / "tiny.yaml", *wider, flags=("--resume",)) == 0
+    epochs = [row.split(",")[0] for row in (folder / "summary.csv").read_text().splitlines()]
+    assert epochs == ["epoch", *"123456"]
