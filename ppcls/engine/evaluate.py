@@ -28,6 +28,9 @@ class Judge(NamedTuple):
     print_batch_step: int
 
 
+UNREADABLE = "unreadable"
+
+
 class EvaluationStopped(Exception):
     """Somebody asked the run to stop while it evaluated; nothing has changed."""
 
@@ -50,7 +53,8 @@ def evaluate(forward: Callable[[Tensor], Tensor], judge: Judge, epoch: int, watc
         forward: images ``[N, 3, H, W]`` -> logits ``[N, class_num]``.
         epoch: for the log lines; 0 for a run of its own.
     Returns:
-        Parts of the loss, ``loss``, then the metrics in the order of the config.
+        Parts of the loss, ``loss``, then the metrics in the order of the config; at last ``unreadable``, if some
+        pictures could not be read and count as wrong.
     Raises:
         NonFiniteError: some logits are NaN or infinite, on whatever rank; no number is given then.
         EvaluationStopped: ``watch.stop`` said so.
@@ -61,6 +65,7 @@ def evaluate(forward: Callable[[Tensor], Tensor], judge: Judge, epoch: int, watc
     clock = Stopwatch()
     finite: list[Tensor] = []
     place = f"[Epoch {epoch}]"
+    unreadable = 0
     rounds = _common_rounds(judge.loader)
     wait = partial(watch.pulse.mark, step=watch.step, reading=judge.loader.reading)
     wait("evaluation, batch 0")
@@ -73,6 +78,7 @@ def evaluate(forward: Callable[[Tensor], Tensor], judge: Judge, epoch: int, watc
         if judge.loss is not None:
             _add_loss(losses, judge.loss, logits, batch)
         judge.metrics.update(logits, batch.labels)
+        unreadable += batch.unreadable
         clock.count(len(batch.labels))
         number = batch.id.number
         if judge.print_batch_step > 0 and number % judge.print_batch_step == 0:
@@ -86,7 +92,9 @@ def evaluate(forward: Callable[[Tensor], Tensor], judge: Judge, epoch: int, watc
     dist.meet()  # some have read more pictures, or slower ones
     _require_finite(finite, epoch)
     names = judge.loss.keys() if judge.loss is not None else []
-    return _mean_over_ranks(losses, names) | judge.metrics.compute()
+    results = _mean_over_ranks(losses, names) | judge.metrics.compute()
+    counted_wrong = dist.all_sum([unreadable])[0]
+    return results | ({UNREADABLE: counted_wrong} if counted_wrong else {})
 
 
 @paddle.no_grad()

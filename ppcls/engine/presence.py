@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from ppcls.utils import dist, logger
 from ppcls.utils.errors import PpclsError, RankError, StallError
 from ppcls.utils.signals import StopRequests, leave, overhear
-from ppcls.utils.status import Record, StatusFolder, culprit
+from ppcls.utils.status import STACKS, Record, StatusFolder, culprit
 from ppcls.utils.watchdog import Mark, Pulse, Watchdog, end_children, stacks
 
 _GRACE_S = 2.5  # to leave in good order once another rank has failed; the launcher kills after four
@@ -126,22 +126,27 @@ class Presence:
         """From the watchdog's thread: say what was waited for, and end."""
         reading = list(mark.reading()) if mark.reading is not None else []
         at = f", reading {', '.join(reading)}" if reading else ""
-        what = f"no progress for {waited_s:.0f} s at {mark.doing}{at}"
+        what = f"no progress for {waited_s:.1f} s at {mark.doing}{at}"
         slug = "data-stall" if reading else "step-stall"
         slowest = _slowest(self._read_others(), None if _waits_for_ranks() else mark)
         if slowest is not None:
             slug, what = "step-stall", f"{what}; rank {slowest.rank} is behind, at {slowest.doing}"
         text = stacks()
-        path = self._folder.write_stacks(dist.rank(), text)
-        logger.note_in_files(f"{what}\n{text}")
         end_children()
+        path = self._folder.path(dist.rank(), STACKS)
         advice = "look at what it waits for, or raise Global.watchdog_s"
-        self._leave(StallError(f"{what}; the stacks of all threads are in {path}; {advice}", slug))
+        self._leave(StallError(f"{what}; the stacks of all threads are in {path}; {advice}", slug), text)
 
-    def _leave(self, error: PpclsError) -> NoReturn:
-        logger.note_in_files(f"error[{error.slug}]: {error}")
-        self._end("failed", error.code, error.slug, str(error))
-        leave(error.code, error.slug, str(error))
+    def _leave(self, error: PpclsError, text: str = "") -> NoReturn:
+        """From the watchdog's thread; ``text`` is what the threads were at."""
+
+        def last() -> None:
+            self._end("failed", error.code, error.slug, str(error))
+            if text:
+                self._folder.write_stacks(dist.rank(), text)
+            logger.note_in_files(f"error[{error.slug}]: {error}\n{text}".rstrip())
+
+        leave(error.code, error.slug, str(error), last)
 
     def _lost(self, error: BaseException) -> RankError | None:
         """What to say in place of ``error``, if that came of another rank's end; None if it is our own."""

@@ -12,6 +12,7 @@ from typing import Any
 EVENTS = "metrics.jsonl"
 SUMMARY = "summary.csv"
 BAD_SAMPLES = "bad_samples.jsonl"
+_NEEDED = {EVENTS: ("event", "epoch", "step", "time"), BAD_SAMPLES: ("where", "reason")}  # in every row
 
 
 class Records:
@@ -59,8 +60,9 @@ class Records:
         rows = []
         for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
             try:
-                rows.append(dict(json.loads(line)))
-            except (ValueError, TypeError) as error:
+                row = dict(json.loads(line))
+                rows.append({key: row[key] for key in _NEEDED[name]} | row)
+            except (ValueError, TypeError, KeyError) as error:
                 logging.getLogger("ppcls").warning("%s:%d cannot be read (%s)", path, number, error)
         return rows
 

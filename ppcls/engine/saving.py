@@ -53,6 +53,7 @@ class Keeper:
         self._before()
         state.pulse.mark("a checkpoint", state.step)
         dist.from_main(partial(self._write, state, names, after_evaluation))
+        state.pulse.mark("what follows a checkpoint", state.step)
         self._saved(state.step + state.step_shift)
 
     def _write(self, state: TrainState, names: Sequence[str], after_evaluation: bool) -> None:

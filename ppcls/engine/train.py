@@ -9,6 +9,7 @@ import paddle
 from paddle import Tensor
 
 from ppcls.data import Batch, Loader
+from ppcls.engine.evaluate import UNREADABLE
 from ppcls.engine.finite import is_finite, put_back, statistics
 from ppcls.engine.hooks.hook import Hook
 from ppcls.engine.plan import Plan
@@ -143,7 +144,8 @@ def better(best: Best | None, results: Mapping[str, float], epoch: int) -> Best 
 
     ``results`` are ordered: ``CELoss, loss, top1, ...`` of the raw weights, then the same as ``ema_top1, ...``.
     """
-    metrics = list(results)[list(results).index("loss") + 1 :] if "loss" in results else list(results)
+    names = [name for name in results if not name.endswith(UNREADABLE)]
+    metrics = names[names.index("loss") + 1 :] if "loss" in names else names
     if not metrics:
         return best
     for name, weights in ((metrics[0], "raw"), (f"ema_{metrics[0]}", "ema")):

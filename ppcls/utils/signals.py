@@ -17,6 +17,7 @@ DEADLINE_S = 25.0  # from a signal to the end; the launcher kills after 30
 ONE_REQUEST_S = 2.0  # the launcher sends a signal three times
 _DEAF_S = 5.0  # after the end
 _LOOK_S = 0.2
+_LAST_S = 2.0
 
 
 class StopRequests:
@@ -89,8 +90,7 @@ class StopRequests:
     def _leave(self, reason: str) -> NoReturn:
         name = signal.Signals(self.received).name
         message = f"stopped by {name}, {reason}: not saved; the checkpoints before are whole, --resume goes on"
-        self.leaving(128 + self.received, message)
-        leave(128 + self.received, "stopped", message)
+        leave(128 + self.received, "stopped", message, lambda: self.leaving(128 + self.received, message))
 
 
 def overhear() -> None:
@@ -123,10 +123,17 @@ class _Overhear:
         signal.raise_signal(number)
 
 
-def leave(code: int, slug: str, message: str) -> NoReturn:
-    """End the process from whatever thread, without a look at what the others do."""
+def leave(code: int, slug: str, message: str, last: Callable[[], None] = lambda: None) -> NoReturn:
+    """End the process from whatever thread, without a look at what the others do.
+
+    Args:
+        last: is done before, but not waited for longer than two seconds: a disk that hangs may hold it up.
+    """
     with suppress(OSError):
         os.write(2, f"error[{slug}]: {message}\n".encode(errors="backslashreplace"))
+    helper = threading.Thread(target=last, name="ppcls-last", daemon=True)
+    helper.start()
+    helper.join(_LAST_S)
     with suppress(OSError, ValueError, AttributeError):
         sys.stdout.flush()
     os._exit(code)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+STACKS = ".stacks.txt"
 _STATES = ("running", "complete", "stopped", "failed")
 
 
@@ -84,7 +85,7 @@ class StatusFolder:
 
     def write_stacks(self, rank: int, text: str) -> Path:
         """Put what the threads of a rank that hangs were at beside its record."""
-        path = self.path(rank, ".stacks.txt")
+        path = self.path(rank, STACKS)
         with suppress(OSError):
             path.write_text(text, encoding="utf-8")
         return path
@@ -93,7 +94,7 @@ class StatusFolder:
         """The records of this life of the run that can be read, by rank."""
         records = []
         for path in sorted(self.folder.glob("rank-*.json")):
-            with suppress(OSError, ValueError, TypeError):
+            with suppress(OSError, ValueError, TypeError, KeyError):
                 records.append(Record(**_checked(json.loads(path.read_text(encoding="utf-8")))))
         return [record for record in records if record.life == life]
 

@@ -161,6 +161,17 @@ def test_a_row_of_which_half_fits_is_left_out(tmp_path: Path, capsys: pytest.Cap
     assert capsys.readouterr().out.count("cannot be written (File too large); rows of this run are lost") == 1
 
 
+def test_a_row_of_somebody_else_is_told_and_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    logger.setup()
+    records = Records(tmp_path)
+    for row in ({"event": "eval", "epoch": 1, "step": 3}, {"event": "eval", "epoch": 2, "step": 6}):
+        records.event(row)
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"x": 1}\n[]\nno json\n')
+    assert [row["epoch"] for row in records.rows("metrics.jsonl")] == [1, 2]
+    assert capsys.readouterr().out.count("metrics.jsonl:") == 3
+
+
 def test_a_second_trainer_is_refused_and_the_first_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = write_config(tmp_path)
     first = start("train", "-c", str(config), "-o", "Global.epochs=100000", cwd=tmp_path, stdout=subprocess.DEVNULL)

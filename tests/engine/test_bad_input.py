@@ -114,7 +114,9 @@ def test_evaluation_counts_them_as_wrong_when_asked_to(
 ) -> None:
     data = listed(folder, "Eval", "cut.jpg 1\n")
     assert run("eval", write_config(folder), best(home), data, "DataLoader.Eval.dataset.on_error=count_wrong") == 0
-    assert f"cannot read list.txt:9 cut.jpg: {reason_of(folder, 'cut.jpg')}" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"cannot read list.txt:9 cut.jpg: {reason_of(folder, 'cut.jpg')}" in printed
+    assert printed.splitlines()[-1].endswith(", unreadable: 1.00000")
 
 
 def test_training_skips_counts_and_lists_them(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

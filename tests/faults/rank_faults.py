@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 GONE = r"error\[rank\]: rank 1 \(pid \d+ on .*\) is gone without a word, last at .*; its log is workerlog\.1"
-STALL = r"error\[step-stall\]: (rank 1: no progress for \d+ s|no progress for \d+ s at .*; rank 1 is behind)"
+STALL = r"error\[step-stall\]: (rank 1: no progress for [\d.]+ s|no progress for [\d.]+ s at .*; rank 1 is behind)"
 WATCHED = ("Global.watchdog_s=5",)
 
 
@@ -117,7 +117,7 @@ RANK_FAULTS = {
         "rank 0 hangs after an update",
         _misbehave("hang", ", rank: 0"),
         7,
-        r"error\[step-stall\]: no progress for \d+ s at the log and the checkpoint after update 2; the stacks",
+        r"error\[step-stall\]: no progress for [\d.]+ s at the log and the checkpoint after update 2; the stacks",
         ("failed", 7, "step-stall"),
         WATCHED,
         culprit=0,
@@ -135,7 +135,7 @@ RANK_FAULTS = {
         "the disk never gives rank 1 one of its pictures",
         "[]",
         7,
-        r"error\[(data|step)-stall\]: (rank 1: )?no progress for \d+ s at .*(reading list\.txt:|rank 1 is behind)",
+        r"error\[(data|step)-stall\]: (rank 1: )?no progress for [\d.]+ s at .*(reading list\.txt:|rank 1 is behind)",
         ("failed", 7, "data-stall|step-stall"),
         (*WATCHED, "DataLoader.Train.dataset.name=StuckDataset"),
     ),

@@ -100,3 +100,11 @@ def test_other_signals_are_not_requests() -> None:
         finally:
             signal.signal(signal.SIGCHLD, previous)
         assert requests.received == 0
+
+
+def test_a_disk_that_hangs_does_not_keep_the_process(tmp_path: Path) -> None:
+    code = "import time; from ppcls.utils.signals import leave; leave(7, 'step-stall', 'x', lambda: time.sleep(60))"
+    since = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (7, "error[step-stall]: x\n")
+    assert time.monotonic() - since < 10

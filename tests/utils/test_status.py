@@ -26,7 +26,7 @@ def test_records_of_an_earlier_life_and_broken_ones_are_not_read(tmp_path: Path)
     folder = StatusFolder(tmp_path)
     folder.write(Record("another", 0, state="failed"))
     folder.write(Record(LIFE, 1))
-    for rank, text in ((2, "{"), (3, '{"state": "running"}'), (4, "[]"), (5, '{"state": "asleep"}')):
+    for rank, text in ((2, "{"), (3, '{"state": "running"}'), (4, "[]"), (6, "{}"), (5, '{"state": "asleep"}')):
         folder.path(rank).write_text(text)
     assert [record.rank for record in folder.read(LIFE)] == [1]
 
