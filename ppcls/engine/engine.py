@@ -75,6 +75,7 @@ class Engine:
 
     def _judge_alone(self, presence: Presence) -> dict[str, float]:
         """An evaluation that is not part of a training; StoppedError when some rank is told to stop."""
+        presence.requests.begin()
         rounds = Rounds(dist.meet)
         heard: list[int] = []
 

@@ -5,6 +5,8 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, NoReturn
 
@@ -164,6 +166,19 @@ class Presence:
 
     def _read_others(self) -> list[Record]:
         return [record for record in self._folder.read(self._record.life) if record.rank != dist.rank()]
+
+
+@contextmanager
+def ranks_together() -> Iterator[None]:
+    """Where no ``Presence`` is open, as before the first stage and between two: code 6 when another rank is gone."""
+    try:
+        yield
+    except _PADDLE as error:
+        text = " ".join(str(error).split())
+        is_lost = not isinstance(error, PpclsError) and any(word in text.lower() for word in _CONNECTION)
+        if not is_lost or dist.world_size() == 1:
+            raise
+        raise RankError(f"the ranks lost each other; look at their logs: {text[-300:]}") from error
 
 
 def _follow(blamed: Record) -> RankError:

@@ -15,16 +15,17 @@ from paddle.utils import unique_name
 from ppcls.config import Run, Stage, resolved_yaml
 from ppcls.engine.changes import with_seed_of
 from ppcls.engine.hooks.nan_guard import BadUpdate
-from ppcls.engine.presence import Presence
+from ppcls.engine.presence import Presence, ranks_together
 from ppcls.engine.state import TrainState
-from ppcls.engine.training import Training, announce, prepare_folder
+from ppcls.engine.training import Training, announce, look_ahead, prepare_folder
 from ppcls.utils import compat, dist, launcher, logger
 from ppcls.utils.checkpoint import CheckpointStore, Unit, unit_step
 from ppcls.utils.errors import ConfigError, NonFiniteError, PpclsError
 from ppcls.utils.files import output_errors
 from ppcls.utils.save_load import find_prefix
-from ppcls.utils.signals import StopRequests
+from ppcls.utils.signals import StopRequests, leave
 from ppcls.utils.status import StatusFolder
+from ppcls.utils.watchdog import Mark, Pulse, Watchdog
 
 _LOG = logging.getLogger("ppcls")
 _SIGNAL_CODE = 128
@@ -50,8 +51,25 @@ def train_run(run: Run, options: TrainOptions) -> int:
     _require_one_place(run)
     logs = dist.rank() in run.stages[0].config.Global.log_ranks
     logger.setup(quiet=not logs).info(options.environment)
-    compat.select_device(run.stages[0].config.Global.device)
-    dist.start()
+    with StopRequests() as requests, ranks_together():
+        _join(run.stages[0])
+        return _train_stages(run, options, requests)
+
+
+def _join(stage: Stage) -> None:
+    """Choose the device and meet the other ranks, watched as all else is."""
+    settings = stage.config.Global
+    compat.select_device(settings.device)
+    with Watchdog(Pulse(), settings.watchdog_s, looked=lambda: None, stalled=_missed):
+        dist.start()
+
+
+def _missed(mark: Mark, waited_s: float) -> None:
+    """From the watchdog's thread."""
+    leave(7, "step-stall", f"the ranks did not meet within {waited_s:.1f} s; look at their logs")
+
+
+def _train_stages(run: Run, options: TrainOptions, requests: StopRequests) -> int:
     moved = None if options.dry_run else launcher.tidy_logs(Path(run.stages[0].config.Global.output_dir))
     if moved is not None:
         _LOG.info("the launcher's logs are in %s", moved)
@@ -59,13 +77,14 @@ def train_run(run: Run, options: TrainOptions) -> int:
         for stage in run.stages:
             _rehearse(stage)
         return 0
+    for stage in run.stages[1:]:
+        look_ahead(stage)
     previous: Stage | None = None  # as its file says it, without what was handed to it
-    with StopRequests() as requests:
-        for stage in run.stages:
-            code = _train_stage(stage, previous, options, requests)
-            if code:
-                return code
-            previous = stage
+    for stage in run.stages:
+        code = _train_stage(stage, previous, options, requests)
+        if code:
+            return code
+        previous = stage
     return 0
 
 
@@ -204,7 +223,10 @@ def _where_to_continue(stage: Stage, store: CheckpointStore) -> Unit | None:
     wanted = stage.config.Global.checkpoints
     if wanted == "auto":
         unit = store.newest()
-        if unit is None:
+        if unit is not None:
+            store.prune(stage.config.Global.keep_last)  # which may be lower than before, on a disk that was full
+            _forget_lost_best(store, unit)
+        else:
             _LOG.info("no checkpoint in %s: a fresh start", store.folder)
         return unit
     if wanted:
@@ -216,6 +238,18 @@ def _where_to_continue(stage: Stage, store: CheckpointStore) -> Unit | None:
             "locked",
         )
     return None
+
+
+def _forget_lost_best(store: CheckpointStore, unit: Unit) -> None:
+    """Begin anew to look for the best evaluation when the weights that earned it are no longer whole."""
+    best = store.run_folder / "best_model"
+    if not unit.payload.states.get("best"):
+        return
+    try:
+        store.load(best)
+    except PpclsError as error:
+        _LOG.warning("%s; the best so far is forgotten, and the next evaluation is the best", error)
+        unit.payload.states["best"] = None
 
 
 def _named(store: CheckpointStore, unit: Unit) -> Unit:

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from functools import partial
 from itertools import islice
 
+from ppcls.arch import build_model
+from ppcls.arch.summary import build_lazily
 from ppcls.config import Config, Stage, describe, resolved_yaml
-from ppcls.data import Loader
+from ppcls.data import Loader, build_loader
 from ppcls.engine.changes import fingerprint, require_unchanged
 from ppcls.engine.engine import Engine
 from ppcls.engine.evaluate import EvaluationStopped, Judge, Watch, judge_all
@@ -23,7 +25,7 @@ from ppcls.engine.state import TrainState
 from ppcls.engine.train import fit, train_step
 from ppcls.loss import build_loss
 from ppcls.metric import Metrics, build_metrics
-from ppcls.optimizer import build_optimizer
+from ppcls.optimizer import build_optimizer, build_schedule
 from ppcls.utils import dist, logger
 from ppcls.utils.checkpoint import CheckpointStore, Unit
 from ppcls.utils.files import output_errors, write_whole
@@ -168,6 +170,19 @@ class Training:
     def _eval_names(self) -> list[str]:
         names = self.judge.metrics.names() if self.judge is not None else []
         return [f"{prefix}{name}" for prefix in self.state.eval_models for name in names]
+
+
+def look_ahead(stage: Stage) -> None:
+    """Find what is wrong with a later stage before an earlier one has trained for days: network, lists, rates."""
+    config = stage.config
+    where = {"class_num": config.Arch.class_num, "seed": 0, "rank": dist.rank(), "world": dist.world_size()}
+    batches = len(build_loader(config.DataLoader.Train, split="Train", **where))
+    if config.DataLoader.Eval is not None and config.Global.eval_during_train:
+        build_loader(config.DataLoader.Eval, split="Eval", **where)
+    build_lazily(lambda: build_model(config.Arch))
+    build_loss(config.Loss.Train)
+    updates = -(-batches // config.Global.update_freq)
+    build_schedule(config.Optimizer.lr, epochs=config.Global.epochs, step_each_epoch=updates)
 
 
 def prepare_folder(stage: Stage) -> None:

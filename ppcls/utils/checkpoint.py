@@ -317,6 +317,6 @@ def _require_space(folder: Path, payload: Payload) -> None:
     if free < needed:
         raise PpclsError(
             f"cannot write {folder.parent}: it needs {needed} bytes and {free} are free; free some space, or lower "
-            "Global.keep_last",
+            "Global.keep_last or save_interval",
             "disk-full",
         )

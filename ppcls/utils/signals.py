@@ -24,7 +24,8 @@ class StopRequests:
     """While it is open, a signal is noted in ``received`` instead of ending the process; 0 is none.
 
     A thread hears signals too, also while the main thread is inside an operation of paddle. It ends the process with
-    128 + the first signal when a signal comes again after two seconds, or when the deadline has passed. Once closed
+    128 + the first signal when a signal comes again after two seconds, or when the deadline has passed; or at once
+    before ``begin``, when nobody looks at ``received`` yet. Once closed
     after a signal or an error, further signals are overheard for some seconds: launchers repeat theirs, and the exit
     code would be lost.
 
@@ -34,10 +35,15 @@ class StopRequests:
     def __init__(self) -> None:
         self.received = 0
         self.leaving: Callable[[int, str], None] = lambda code, reason: None  # told before the process is ended
+        self._has_begun = False
         self._since = 0.0
         self._previous: dict[int, object] = {}
         self._wakeup = -1
         self._thread = threading.Thread(target=self._listen, name="ppcls-signals", daemon=True)
+
+    def begin(self) -> None:
+        """From now on somebody asks, and has something to bring to an end."""
+        self._has_begun = True
 
     def __enter__(self) -> "StopRequests":
         self._ours, self._theirs = socket.socketpair()
@@ -77,6 +83,8 @@ class StopRequests:
                     return
                 for number in numbers:
                     self._hear(number)
+            if self.received and not self._has_begun:
+                self._leave("before the first update")
             if self.received and time.monotonic() - self._since > DEADLINE_S:
                 self._leave(f"no end within {DEADLINE_S:g} s")
 

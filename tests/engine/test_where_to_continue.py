@@ -101,3 +101,36 @@ def test_checkpoints_count_on_when_an_allowed_change_makes_epochs_shorter(tmp_pa
     assert run("train", tmp_path / "tiny.yaml", *wider, flags=("--resume",)) == 0
     epochs = [row.split(",")[0] for row in (folder / "summary.csv").read_text().splitlines()]
     assert epochs == ["epoch", *"123456"]
+
+
+@pytest.mark.parametrize(
+    ("mistake", "code", "message"),
+    [
+        ("Stages.1.Optimizer.lr.eta_min=0.5", 2, "eta_min 0.5 is above learning_rate"),
+        ("Stages.1.Arch.alpha=2", 2, "alpha is the share of low-frequency channels"),
+        ("Stages.1.DataLoader.Eval.sampler={batch_size: 64, drop_last: True}", 3, "make no batch of 64 with drop_last"),
+    ],
+)
+def test_a_mistake_in_the_second_stage_is_told_before_the_first_has_trained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], mistake: str, code: int, message: str
+) -> None:
+    assert run("train", write_config(tmp_path, STAGES), mistake) == code
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_best_model_that_is_no_longer_whole_is_forgotten_with_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = train(tmp_path, "Global.epochs=2")
+    best = folder / "best_model.pdparams"
+    data = bytearray(best.read_bytes())
+    data[100] ^= 1
+    best.unlink()
+    best.write_bytes(data)
+    capsys.readouterr()
+    more = ("Global.epochs=3", "Global.keep_last=1")
+    assert run("train", tmp_path / "tiny.yaml", *more, flags=("--resume", "--allow-config-change")) == 0
+    assert "the best so far is forgotten" in capsys.readouterr().out
+    assert CheckpointStore.load(folder / "best_model").payload.states["epoch"] == 3
+    assert len(CheckpointStore(folder).units()) == 1

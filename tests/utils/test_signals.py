@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ppcls.utils.signals import SIGNALS, StopRequests
+from ppcls.utils.signals import DEADLINE_S, ONE_REQUEST_S, SIGNALS, StopRequests
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 30
@@ -19,6 +19,7 @@ import signal, sys, time
 from ppcls.utils import signals
 signals.DEADLINE_S, signals.ONE_REQUEST_S = {deadline}, {one}
 with signals.StopRequests() as requests:
+    {begin}
     requests.leaving = lambda code, reason: print('told', code, reason, flush=True)
     print('open', flush=True)
     {body}
@@ -26,9 +27,11 @@ with signals.StopRequests() as requests:
 IDLE = "time.sleep(20)"
 
 
-def process(body: str, deadline: float = 25.0, one: float = 2.0) -> subprocess.Popen[str]:
+def process(
+    body: str, deadline: float = DEADLINE_S, one: float = ONE_REQUEST_S, begin: str = "requests.begin()"
+) -> subprocess.Popen[str]:
     """A process that waits for signals, once it does."""
-    code = WAIT.format(body=body, deadline=deadline, one=one)
+    code = WAIT.format(body=body, deadline=deadline, one=one, begin=begin)
     started = subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -40,6 +43,7 @@ def process(body: str, deadline: float = 25.0, one: float = 2.0) -> subprocess.P
 def test_a_signal_is_noted_and_ends_nothing(number: int) -> None:
     before = [signal.getsignal(each) for each in SIGNALS]
     with StopRequests() as requests:
+        requests.begin()
         assert requests.received == 0
         signal.raise_signal(number)
         signal.raise_signal(signal.SIGUSR1)
@@ -108,3 +112,15 @@ def test_a_disk_that_hangs_does_not_keep_the_process(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (7, "error[step-stall]: x\n")
     assert time.monotonic() - since < 10
+
+
+def test_a_signal_before_anything_has_begun_leaves_at_once() -> None:
+    started = process(IDLE, begin="pass")
+    started.send_signal(signal.SIGTERM)
+    _, err = started.communicate(timeout=LIMIT_S)
+    assert started.returncode == 143
+    assert "stopped by SIGTERM, before the first update: not saved" in err
+
+
+def test_the_limits_are_those_that_launchers_leave() -> None:
+    assert (ONE_REQUEST_S, DEADLINE_S) == (2.0, 25.0)

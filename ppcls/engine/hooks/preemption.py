@@ -26,6 +26,7 @@ class Preemption(Hook):
         self._rounds = Rounds()
 
     def train_begin(self, state: TrainState) -> None:
+        self._requests.begin()
         if not state.is_complete and self.agreed():
             self.stop(state)
 
