@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import os
 import shutil
+import signal
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from ppcls.utils.checkpoint import CheckpointStore, Unit, unit_step
 from ppcls.utils.errors import ConfigError, NonFiniteError, PpclsError
 from ppcls.utils.files import output_errors
 from ppcls.utils.save_load import find_prefix
-from ppcls.utils.signals import StopRequests, leave
+from ppcls.utils.signals import SIGNALS, StopRequests, leave
 from ppcls.utils.status import StatusFolder
 from ppcls.utils.watchdog import Mark, Pulse, Watchdog
 
@@ -51,15 +52,23 @@ def train_run(run: Run, options: TrainOptions) -> int:
     _require_one_place(run)
     logs = dist.rank() in run.stages[0].config.Global.log_ranks
     logger.setup(quiet=not logs).info(options.environment)
-    with StopRequests() as requests, ranks_together():
+    with ranks_together():
         _join(run.stages[0])
-        return _train_stages(run, options, requests)
+        with StopRequests() as requests:
+            return _train_stages(run, options, requests)
 
 
 def _join(stage: Stage) -> None:
-    """Choose the device and meet the other ranks, watched as all else is."""
+    """Choose the device and meet the other ranks, watched as all else is.
+
+    Paddle keeps Python's lock until they have met: no handler and no thread of ours would run, so signals end this
+    process as they end any other.
+    """
     settings = stage.config.Global
     compat.select_device(settings.device)
+    if dist.world_size() > 1:
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_DFL)  # not paddle's, which prints pages
     with Watchdog(Pulse(), settings.watchdog_s, looked=lambda: None, stalled=_missed):
         dist.start()
 

@@ -86,6 +86,8 @@ class Watchdog:
         self._thread = threading.Thread(target=self._watch, name="ppcls-watchdog", daemon=True)
 
     def __enter__(self) -> "Watchdog":
+        if self._limit_s:
+            self._arm(_FIRST_FACTOR * self._limit_s)  # here: what comes next may never let the thread run
         self._thread.start()
         return self
 
@@ -104,9 +106,14 @@ class Watchdog:
             mark = self._pulse.last
             limit_s = self._limit_s * (_FIRST_FACTOR if mark.number <= _FIRST else 1)
             waited_s = time.monotonic() - mark.since
-            faulthandler.dump_traceback_later(max(limit_s - waited_s, 0) + _HARD_S, exit=True, file=_STDERR)
+            self._arm(max(limit_s - waited_s, 0))
             if waited_s > limit_s:
                 self._stalled(mark, waited_s)
+
+    @staticmethod
+    def _arm(within_s: float) -> None:
+        """The second net: a timer in C, which needs no thread of Python; it can only leave with code 1."""
+        faulthandler.dump_traceback_later(within_s + _HARD_S, exit=True, file=_STDERR)
 
 
 def stacks() -> str:
