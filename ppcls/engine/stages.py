@@ -202,6 +202,8 @@ def _live(
             training.start_from(stage.config.Global.pretrained_model)
             return training.run(store, {}, presence)
         training.continue_from(unit, allow_change=options.allow_config_change)
+        if dist.is_main():
+            store.prune(stage.config.Global.keep_last)  # which may be lower than before, on a disk that was full
         return training.run(store, unit.payload.states.get("records", {}), presence)
 
 
@@ -233,7 +235,6 @@ def _where_to_continue(stage: Stage, store: CheckpointStore) -> Unit | None:
     if wanted == "auto":
         unit = store.newest()
         if unit is not None:
-            store.prune(stage.config.Global.keep_last)  # which may be lower than before, on a disk that was full
             _forget_lost_best(store, unit)
         else:
             _LOG.info("no checkpoint in %s: a fresh start", store.folder)
