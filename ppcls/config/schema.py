@@ -161,6 +161,7 @@ class DatasetConfig:
     component: Component
     transform_ops: tuple[Component, ...] = ()
     batch_transform_ops: tuple[Component, ...] = ()  # Train only
+    fast_decode: bool = False  # JPEG at the least of 1, 1/2, 1/4, 1/8 of its size that the first crop or resize allows
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,6 +24,7 @@ __all__ = [
     "Item",
     "Loader",
     "build_loader",
+    "build_pipeline",
     "imagenet_dataset",
     "sampler",
     "synthetic_dataset",
@@ -45,7 +46,7 @@ def build_loader(
     key = f"DataLoader.{split}"
     dataset = DATASETS.build(config.dataset.component, class_num=class_num)
     on_error = _on_error(dataset, split)
-    pipeline = Pipeline.from_components(config.dataset.transform_ops, max_pixels=dataset.rule.max_pixels)
+    pipeline = build_pipeline(config, dataset)
     reader = Reader(dataset, pipeline.host, seed, on_error)
     order = {name: getattr(config.sampler, name) for name in ("batch_size", "shuffle", "drop_last")}
     batches = SAMPLERS.build(
@@ -66,6 +67,13 @@ def build_loader(
     to_device = ToDevice(pipeline.device, mixing, seed, rank)
     bad = BadSamples(len(dataset), dataset.rule.max_bad_ratio if on_error == "skip" else None)
     return Loader(dataset, batches, _source(reader, config.loader), to_device, bad)
+
+
+def build_pipeline(config: LoaderConfig, dataset: Dataset) -> Pipeline:
+    """The transforms of a split; ConfigError for ops that do not build or an order that cannot work."""
+    settings = config.dataset
+    limit = dataset.rule.max_pixels
+    return Pipeline.from_components(settings.transform_ops, fast_decode=settings.fast_decode, max_pixels=limit)
 
 
 def _on_error(dataset: Dataset, split: str) -> str:
