@@ -12,6 +12,8 @@ from ppcls.registry import BACKBONES
 SMALL = ["DenseNet121", "MobileNetV1_x0_25", "MobileNetV2_x0_25", "OctDenseNet121", "OctMobileNetV1_x0_75"]
 SMALL += ["OctMobileNetV2_x1_0", "OctResNet26", "ResNeXt50_32x4d", "ResNet18", "SE_ResNet18_vd"]
 CASES = [*((name, alpha) for name in SMALL for alpha in (0, 0.5)), ("OctResNet152_v1f", 0.125)]
+SLOW = {("OctResNet152_v1f", 0.125), ("DenseNet121", 0.5), ("OctDenseNet121", 0)}  # 10 to 30 s each
+PARAMS = [pytest.param(case, marks=[pytest.mark.slow] if case in SLOW else []) for case in CASES]
 SIZES = [(33, 33), (47, 65), (1, 1)]
 
 pytestmark = pytest.mark.filterwarnings(  # Paddle 3.x of its own code, Paddle 2.6 of every sum
@@ -23,7 +25,7 @@ def images(size, dtype="float64"):
     return paddle.to_tensor(np.random.default_rng(0).standard_normal([2, 3, *size]).astype(dtype))
 
 
-@pytest.fixture(scope="module", params=CASES, ids=lambda case: f"{case[0]}-{case[1]}")
+@pytest.fixture(scope="module", params=PARAMS, ids=lambda case: f"{case[0]}-{case[1]}")
 def network(request):
     """In float64, its running statistics not those of a fresh network."""
     name, alpha = request.param
