@@ -146,6 +146,16 @@ def test_a_card_that_makes_no_sense_is_refused_in_one_line(
     assert f"{path}: {problem}" in line
 
 
+@pytest.mark.parametrize("epsilon", [float("nan"), -1e-5, 0, float("inf"), "1e-5", True])
+def test_an_epsilon_that_cannot_be_is_refused_in_one_line(
+    home: Path, capsys: pytest.CaptureFixture[str], epsilon: object
+) -> None:
+    path = home / "w.card.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"epsilon": epsilon}))
+    assert run("infer", home / "tiny.yaml", *words(home)) == 4
+    assert f"{path} is damaged: entries that cannot be: epsilon" in told(capsys.readouterr().err, "damaged", 4)
+
+
 def test_the_recipe_of_a_network_agrees_with_the_card_of_its_converted_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
