@@ -15,6 +15,7 @@ from ppcls.config.reader import Reader
 from ppcls.registry import OPS
 from ppcls.utils.errors import WeightsError
 from ppcls.utils.model_card import ModelCard, card_path
+from ppcls.utils.text import printable
 
 _LOG = logging.getLogger("ppcls")
 
@@ -31,7 +32,7 @@ def follow_card(config: Config, network: nn.Layer, card: ModelCard, weights: Pat
     path = card_path(weights)
     ops = _ops(card, path)
     follows = config.Global.use_model_card
-    _LOG.info("%s: weights of %s; %s", path, card.source, _published(card))
+    _LOG.info("%s: weights of %s; %s", path, printable(card.source), printable(_published(card)))
     _follow_epsilon(network, card.epsilon, path, follows)
     loaders = config.DataLoader
     if loaders.Eval is not None:
