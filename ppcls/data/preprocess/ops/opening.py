@@ -92,7 +92,8 @@ class Cut:
 
     def __call__(self, opened: Opened, rng: np.random.Generator) -> np.ndarray:
         image = self._cutter.finish(opened.image, opened.need, rng)
-        return swap_channels(image) if self._to_rgb else image
+        # OpenCV would make colours of a map without channels, which is no picture, and is refused later.
+        return swap_channels(image) if self._to_rgb and image.ndim == 3 else image
 
 
 def reduction(need: Need) -> int:
