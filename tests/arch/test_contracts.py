@@ -79,7 +79,10 @@ def test_every_network_of_the_zoo_takes_an_odd_oblong_image(name):
     assert summary.activations > 0
 
 
-@pytest.mark.parametrize("name", ["MobileNetV1_x0_25", "ResNet18", "DenseNet121", "OctMobileNetV1_x0_75"])
+SLOWLY_TRACED = [pytest.param(name, marks=pytest.mark.slow) for name in ("ResNet18", "DenseNet121")]
+
+
+@pytest.mark.parametrize("name", ["MobileNetV1_x0_25", "OctMobileNetV1_x0_75", *SLOWLY_TRACED])
 def test_a_program_traced_from_bytecode_answers_as_the_network(name):
     model = BACKBONES.get(name)(class_num=10, alpha=0.5)
     model.eval()

@@ -12,13 +12,10 @@ from ppcls.engine.export import ExportPlan, export, onnx_runner, require_equal
 from ppcls.registry import BACKBONES
 from ppcls.utils.exported import load_program
 
-SLOW = {
-    "OctDenseNet121",
-    "OctResNet152_v1f",
-    "DenseNet121 octave",
-    "OctSE_ResNet50",
-    "ResNeXt50_32x4d octave",
-}  # 10 to 30 s
+SLOW = {  # 10 to 30 s each
+    *("DenseNet121", "DenseNet121 octave", "OctDenseNet121", "OctResNet152_v1f", "OctSE_ResNet50"),
+    *("ResNeXt50_32x4d", "ResNeXt50_32x4d octave"),
+}
 CASES = {  # each at its default alpha, the plain ones with octaves too, and squeeze-excite in octaves
     **{name: (name, {}) for name in [*smallest_of_each_file(), "OctSE_ResNet50"]},
     **{f"{name} octave": (name, {"alpha": 0.5}) for name in smallest_of_each_file() if not name.startswith("Oct")},

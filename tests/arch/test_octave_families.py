@@ -193,9 +193,9 @@ def test_a_share_too_small_for_the_narrow_layers_splits_the_wide_ones_alone():
     assert "conv2._first_block._expand_conv._conv.weight" in names
 
 
-# Paddle 3.x of its own code, Paddle 2.6 of every sum.
+# DenseNet's takes 8 s; test_contracts.py traces it. Paddle 3.x warns of its own code, Paddle 2.6 of every sum.
 @pytest.mark.filterwarnings("ignore:Tensor do not have 'place' interface", "ignore:(?s).*The behavior of expression")
-@pytest.mark.parametrize(("name", "alpha"), [("ResNet18_vd", 0), *((name, 0.5) for name in SMALL)])
+@pytest.mark.parametrize(("name", "alpha"), [("ResNet18_vd", 0), *((name, 0.5) for name in SMALL[:-1])])
 def test_the_exported_program_gives_equal_logits_for_any_batch(name, alpha, tmp_path):
     paddle.seed(0)
     model = BACKBONES.get(name)(alpha=alpha, class_num=5)
