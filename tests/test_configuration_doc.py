@@ -61,7 +61,3 @@ def test_the_documented_default_is_the_one_that_holds(key: str) -> None:
 @pytest.mark.parametrize("key", KEYS)
 def test_a_key_is_called_not_yet_as_long_as_it_is(key: str) -> None:
     assert ROWS[key][1].startswith("Not yet") == (key in NOT_YET)
-
-
-def test_mixed_precision_is_called_not_available_as_long_as_it_is() -> None:
-    assert ("it is not available yet. A section\n`EMA` is on" in TEXT) == ("AMP.use_amp" in NOT_YET)

@@ -35,7 +35,14 @@ def parse_config(document: Mapping[str, Any], mode: str, catalogue: Catalogue) -
         "Infer": _infer(reader.when(mode == "infer"), top.get("Infer")),
         "Hooks": reader.when(trains).components(top.get("Hooks"), "Hooks", "HOOKS"),
     }
+    _check_together(reader.when(trains), values["Global"], values["AMP"])
     return (None if reader.problems else Config(**values)), reader.problems
+
+
+def _check_together(reader: Reader, settings: schema.GlobalConfig | None, amp: schema.AMPConfig | None) -> None:
+    if settings and amp and settings.to_static and amp.use_amp:
+        # What auto_cast does to a traced program is not one thing in Paddle 2 and 3, and no CPU can show it.
+        reader.demand("Global.to_static", "does not go with AMP.use_amp; leave one of the two at False")
 
 
 def _arch(reader: Reader, value: Any) -> schema.ArchConfig | None:

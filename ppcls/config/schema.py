@@ -206,10 +206,11 @@ class AMPConfig:
 
     use_amp: bool = True
     level: Literal["O1", "O2"] = "O1"
-    scale_loss: float = setting(1.0, low=1)  # the first loss scale
+    dtype: Literal["float16", "bfloat16"] = "float16"
+    scale_loss: float = setting(1.0, low=1)  # the first loss scale; float16 alone has one
     use_dynamic_loss_scaling: bool = False
     use_fp16_test: bool = False  # also while evaluating
-    use_promote: bool = False
+    use_promote: bool = False  # O2: an operator with a float32 input computes in float32
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ from ppcls.engine.card import follow_card
 from ppcls.engine.evaluate import EvaluationStopped, Judge, Watch, judge_model
 from ppcls.engine.export import ExportPlan, about, export
 from ppcls.engine.hooks.preemption import Rounds
+from ppcls.engine.precision import Precision
 from ppcls.engine.predict import Answer, find_images, predict, write_csv, write_json
 from ppcls.engine.presence import Presence
 from ppcls.loss import build_loss
@@ -57,6 +58,9 @@ class Engine:
         self.network = build_model(self.config.Arch)
         if mode == "train" and self.config.Arch.use_sync_bn and dist.world_size() > 1:
             self.network = synchronise(self.network)
+        self.precision = Precision(self.config.AMP if mode in ("train", "eval") else None, trains=mode == "train")
+        if mode in ("train", "eval"):
+            self.precision.announce()
         self.card: ModelCard | None = None
         if mode != "train":
             self._load_all_weights(mode)
@@ -101,6 +105,7 @@ class Engine:
             build_loss(losses) if losses else None,
             build_metrics(metrics, self.config.Arch.class_num),
             self.config.Global.print_batch_step,
+            self.precision.judging,
         )
 
     def loader(self, split: str) -> Loader:

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from paddle import Tensor, nn
 
 from ppcls.data import Batch, Loader
 from ppcls.engine import lines
+from ppcls.engine.precision import in_float32
 from ppcls.loss import CombinedLoss
 from ppcls.metric import Metrics
 from ppcls.utils import dist
@@ -26,6 +28,7 @@ class Judge(NamedTuple):
     loss: CombinedLoss | None
     metrics: Metrics
     print_batch_step: int
+    autocast: Callable[[], AbstractContextManager[None]] = nullcontext  # around the forward pass
 
 
 UNREADABLE = "unreadable"
@@ -73,7 +76,9 @@ def evaluate(forward: Callable[[Tensor], Tensor], judge: Judge, epoch: int, watc
     for batch in judge.loader.batches(0):
         clock.waited(time.perf_counter() - waiting_since)
         watch.pulse.mark(f"evaluation, the network on batch {batch.id.number}", watch.step)
-        logits = forward(batch.images)
+        with judge.autocast():
+            logits = forward(batch.images)
+        logits = in_float32(logits)
         finite.append(paddle.isfinite(logits).all())
         if judge.loss is not None:
             _add_loss(losses, judge.loss, logits, batch)

@@ -1,6 +1,6 @@
 """What ``on_nan: skip`` asks of an update: is it finite, and what was there before it?"""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import paddle
 from paddle import Tensor, nn
@@ -8,9 +8,9 @@ from paddle import Tensor, nn
 from ppcls.utils import dist
 
 
-def is_finite(losses: Mapping[str, Tensor], network: nn.Layer) -> bool:
-    """Whether losses and gradients are finite on every rank; one read of the device."""
-    gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+def is_finite(losses: Mapping[str, Tensor], parameters: Iterable[Tensor]) -> bool:
+    """Whether losses and the gradients of ``parameters`` are finite on every rank; one read of the device."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     flags = [paddle.isfinite(value).all() for value in (*losses.values(), *gradients)]
     is_bad = not bool(paddle.stack(flags).all())
     return not dist.all_max([float(is_bad)])[0]

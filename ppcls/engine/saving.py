@@ -10,6 +10,7 @@ import paddle
 from paddle import nn
 
 from ppcls.engine.changes import compute_threads
+from ppcls.engine.precision import MASTER
 from ppcls.engine.records import Records
 from ppcls.engine.state import Best, Skips, TrainState
 from ppcls.utils import compat, dist
@@ -85,6 +86,7 @@ def restore(state: TrainState, unit: Unit) -> None:
     payload = unit.payload
     weights = Weights(payload.params, unit.prefix.with_suffix(".pdparams"), unit.manifest, payload.parameter_names)
     load_into(state.network, weights, strict=True, allow_head_mismatch=False)
+    state.lower()
     if state.average is not None:
         _restore_average(state.average, unit)
     states = payload.states
@@ -96,6 +98,7 @@ def restore(state: TrainState, unit: Unit) -> None:
     state.left_out |= frozenset(states.get("left_out", ()))
     _restore_optimizer(state, payload)
     _fit_to_epoch(state, states.get("epoch_batches", state.epoch_batches))
+    state.precision.restore(states.get("scaler", {}))
     best = states.get("best")
     state.best = Best(**best) if best else None
     if "step" not in states:
@@ -145,18 +148,20 @@ def _payload(state: TrainState, records: Records) -> Payload:
         "metrics": state.metrics.state() if state.metrics is not None else [],
         "skips": list(state.skips),
         "left_out": sorted(state.left_out),
+        "scaler": state.precision.state(),
     }
-    optimizer = {name: _host(value) for name, value in state.optimizer.state_dict().items()}
+    optimizer = _optimizer_arrays(state.optimizer)
     # Not the optimizer's own rate: it has none yet when a run goes on at the end of an epoch.
     optimizer["LR_Scheduler"] = {"last_epoch": state.step, "last_lr": state.schedule(max(state.step - 1, 0))}
     average = model_arrays(state.average) if state.average is not None else None
-    return Payload(model_arrays(state.network), optimizer, states, average, parameter_names(state.network))
+    weights = {name: tensor.numpy() for name, tensor in state.precision.weights(state.network).items()}
+    return Payload(weights, optimizer, states, average, parameter_names(state.network))
 
 
-def _host(value: Any) -> Any:
-    if isinstance(value, paddle.Tensor):
-        return value.numpy()
-    return {name: _host(part) for name, part in value.items()} if isinstance(value, dict) else value
+def _optimizer_arrays(optimizer: paddle.optimizer.Optimizer) -> dict[str, Any]:
+    """Its accumulators, under the same names at every precision; master weights are the weights that are saved."""
+    accumulators = {name: value for name, value in optimizer.state_dict().items() if isinstance(value, paddle.Tensor)}
+    return {name.replace(MASTER, ""): value.numpy() for name, value in accumulators.items()}
 
 
 def _restore_optimizer(state: TrainState, payload: Payload) -> None:
@@ -167,8 +172,8 @@ def _restore_optimizer(state: TrainState, payload: Payload) -> None:
     accumulators: dict[str, set[str]] = {}
     for name, before in sorted(payload.parameter_names.items(), key=lambda pair: -len(pair[1])):
         for key in [key for key in stored if key.startswith(f"{before}_")]:
-            kind = key.removeprefix(f"{before}_")
-            renamed[f"{now[name]}_{kind}"] = paddle.to_tensor(stored.pop(key))
+            kind = key.removeprefix(before).removeprefix(MASTER).removeprefix("_")
+            renamed[f"{state.precision.kept_as(now[name])}_{kind}"] = paddle.to_tensor(stored.pop(key))
             accumulators.setdefault(kind, set()).add(name)
     _require_known(state, accumulators)
     _require_whole(state, accumulators)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from paddle import Tensor, nn, optimizer
 
+from ppcls.engine.precision import Overflow, Precision
 from ppcls.metric import Metrics
 from ppcls.utils.meter import Means, Stopwatch
 from ppcls.utils.watchdog import Pulse
@@ -30,7 +31,8 @@ class StepOutput(NamedTuple):
     """What one update leaves behind, all on the device.
 
     ``losses`` are 0-d means over the update's micro-batches, ``lr`` the rate it used, ``ids`` the batches it saw.
-    ``left_out``: the update's place passed, and weights, moments and statistics are as before it.
+    ``left_out``: the update's place passed, and weights, moments and statistics are as before it; after an
+    ``overflow`` that a lower loss scale cures the statistics have moved.
     """
 
     losses: dict[str, Tensor]
@@ -38,6 +40,7 @@ class StepOutput(NamedTuple):
     lr: float
     ids: list[NamedTuple]
     left_out: bool = False
+    overflow: Overflow | None = None
 
 
 class Skips(NamedTuple):
@@ -53,7 +56,7 @@ class TrainState:
     the epoch that is running."""
 
     network: nn.Layer
-    model: nn.Layer  # the network, or what averages its gradients over ranks
+    model: nn.Layer  # the network, or what compiles it or averages its gradients over ranks
     loss: nn.Layer
     optimizer: optimizer.Optimizer
     schedule: Callable[[int], float]
@@ -66,6 +69,8 @@ class TrainState:
     batch: int = 0
     step_shift: int = 0  # of the steps that checkpoints are ordered by: they count on where ``step`` was set back
     best: Best | None = None
+    precision: Precision = field(default_factory=Precision)
+    keeps_masters: bool = True  # ``Optimizer.multi_precision``: float32 weights beside low ones
     on_nan: str = "stop"
     skips: Skips = field(default_factory=Skips)
     left_out: frozenset[int] = frozenset()  # ``on_nan: rollback``: the updates, from 0, that are not made again
@@ -76,6 +81,10 @@ class TrainState:
     eval_models: dict[str, nn.Layer] = field(default_factory=dict)  # prefix of the metric's name -> model to judge
     clock: Stopwatch = field(default_factory=Stopwatch)
     pulse: Pulse = field(default_factory=Pulse)
+
+    def lower(self) -> None:
+        """Give the network the precision it trains in; it has the weights it starts from by now."""
+        self.precision.lower(self.network, self.optimizer, keeps_masters=self.keeps_masters)
 
     @property
     def is_complete(self) -> bool:

@@ -13,13 +13,17 @@ from ppcls.engine.evaluate import UNREADABLE
 from ppcls.engine.finite import is_finite, put_back, statistics
 from ppcls.engine.hooks.hook import Hook
 from ppcls.engine.plan import Plan
+from ppcls.engine.precision import Overflow, in_float32
 from ppcls.engine.state import Best, Scored, StepOutput, TrainState
 from ppcls.utils import dist
 from ppcls.utils.seed import Stream, derive
 
 
 def train_step(state: TrainState, batches: Sequence[Batch]) -> StepOutput:
-    """One update from one or more micro-batches; reads nothing back from the device."""
+    """One update from one or more micro-batches.
+
+    It reads nothing back from the device, but for ``on_nan: skip`` and a loss scale: once each.
+    """
     # Paddle's generator too is a function of the place in the run, so a checkpoint needs no state of it.
     paddle.seed(derive(state.seed, Stream.FRAMEWORK, dist.rank(), state.step))
     lr = state.schedule(state.step)
@@ -32,24 +36,40 @@ def train_step(state: TrainState, batches: Sequence[Batch]) -> StepOutput:
     scored = []
     for number, batch in enumerate(batches, start=1):
         with _gradients_meet(state, number == len(batches)):
-            logits = state.model(batch.images)  # [N, class_num]
+            with state.precision.autocast():
+                logits = state.model(batch.images)  # [N, class_num]
+            logits = in_float32(logits)
             parts = state.loss(logits, batch.labels)
-            (parts["loss"] * share).backward()
+            state.precision.backward(parts["loss"] * share)
         for name, value in parts.items():
             mean = value.detach() * share
             losses[name] = losses[name] + mean if name in losses else mean
         scored.append(Scored(logits.detach(), batch.labels))
-    if state.model is state.network:
+    if not dist.averages_by_itself(state.model):
         dist.average_gradients(state.network)
-    # Only `on_nan: skip` reads here: what it protects must not be touched first.
-    is_bad = before is not None and not is_finite(losses, state.network)
-    if is_bad:
-        put_back(before)
-    else:
-        state.optimizer.step()
+    is_made, overflow = _update(state, losses, before)
     state.optimizer.clear_grad()
     _count(state, batches)
-    return StepOutput(losses, scored, lr, [batch.id for batch in batches], left_out=is_bad)
+    ids = [batch.id for batch in batches]
+    return StepOutput(losses, scored, lr, ids, left_out=not is_made, overflow=overflow)
+
+
+def _update(
+    state: TrainState, losses: Mapping[str, Tensor], before: list[tuple[Tensor, Tensor]] | None
+) -> tuple[bool, Overflow | None]:
+    """Move the weights, unless losses or gradients are not finite; whether it did.
+
+    Args:
+        before: for ``on_nan: skip``, what a left out update puts back. Only it looks at losses here: what it protects
+            must not be touched first.
+    """
+    if before is not None and not is_finite(losses, state.precision.unguarded(state.network)):
+        put_back(before)
+        return False, None
+    overflow = state.precision.update(state.optimizer)
+    if before is not None and overflow is not None and not overflow.is_cured:
+        put_back(before)
+    return overflow is None, overflow
 
 
 def _leave_out(state: TrainState, batches: Sequence[Batch], lr: float) -> StepOutput:
@@ -65,7 +85,7 @@ def _count(state: TrainState, batches: Sequence[Batch]) -> None:
 
 def _gradients_meet(state: TrainState, is_last: bool) -> AbstractContextManager[None]:
     """A model that exchanges gradients in its backward pass does so with the last micro-batch of an update only."""
-    if is_last or state.model is state.network:
+    if is_last or not dist.averages_by_itself(state.model):
         return nullcontext()
     return state.model.no_sync()
 

@@ -11,6 +11,7 @@ from ppcls.arch.summary import build_lazily
 from ppcls.config import Config, Stage, describe, resolved_yaml
 from ppcls.data import Loader, build_loader
 from ppcls.engine.changes import fingerprint, require_unchanged
+from ppcls.engine.compiled import compiled
 from ppcls.engine.engine import Engine
 from ppcls.engine.evaluate import EvaluationStopped, Judge, Watch, judge_all
 from ppcls.engine.hooks import Outputs, default_hooks
@@ -28,6 +29,7 @@ from ppcls.metric import Metrics, build_metrics
 from ppcls.optimizer import build_optimizer, build_schedule
 from ppcls.utils import dist, logger
 from ppcls.utils.checkpoint import CheckpointStore, Unit
+from ppcls.utils.errors import ConfigError
 from ppcls.utils.files import output_errors, write_whole
 from ppcls.utils.watchdog import Pulse
 
@@ -48,6 +50,7 @@ class Training:
             _LOG.warning("Global.use_dali: the project's own reader serves instead")
         self.stage = self.engine.stage
         self.config: Config = self.engine.config
+        _require_compilable(self.config)
         self.loader: Loader = self.engine.loader("Train")
         self.plan = _plan(self.config)
         self.judge: Judge | None = self.engine.judge() if self.plan.eval_interval > 0 else None
@@ -62,6 +65,8 @@ class Training:
             dist.share(self.engine.network.state_dict().values())
         if self.state.average is not None:
             self.state.average.set_state_dict(self.engine.network.state_dict())
+        self.state.lower()
+        self._wrap()
 
     def continue_from(self, unit: Unit, *, allow_change: bool) -> None:
         """Take over weights, optimizer, counters and sums of a checkpoint.
@@ -70,6 +75,7 @@ class Training:
             WeightsError: it does not fit; or (``config-changed``) settings that decide the numbers are others now.
         """
         restore(self.state, unit)
+        self._wrap()
         dist.from_main(lambda: require_unchanged(unit, self.config, allow=allow_change))
         _LOG.info("Finish load checkpoints from %s: epoch %d", unit.prefix, self.state.epoch)
 
@@ -111,9 +117,16 @@ class Training:
         if self.judge is not None:
             self.engine.network.eval()
             for batch in islice(self.judge.loader.batches(0), 1):  # none on a rank that has no sample
-                self.judge.metrics.update(self.engine.network(batch.images), batch.labels)
+                with self.judge.autocast():
+                    logits = self.engine.network(batch.images)
+                self.judge.metrics.update(logits, batch.labels)
                 numbers = (len(batch.labels), self.judge.metrics.local())
                 _LOG.info("[dry run] one evaluation batch of %d pictures: %s", *numbers)
+
+    def _wrap(self) -> None:
+        """Let the step run the network compiled, and gradients meet; last, since both take its weights as they are."""
+        network = self.engine.network
+        self.state.model = dist.wrap(compiled(network) if self.config.Global.to_static else network)
 
     def _build_state(self) -> TrainState:
         network = self.engine.network
@@ -134,7 +147,7 @@ class Training:
         average = copy.deepcopy(network) if self.config.EMA is not None else None
         return TrainState(
             network=network,
-            model=dist.wrap(network),
+            model=network,
             loss=build_loss(self.config.Loss.Train),
             optimizer=optimizer,
             schedule=schedule,
@@ -143,6 +156,8 @@ class Training:
             epoch_batches=batches,
             epoch_updates=updates,
             average=average,
+            precision=self.engine.precision,
+            keeps_masters=self.config.Optimizer.multi_precision is not False,
             on_nan=self.config.Global.on_nan,
             metrics=self._train_metrics(),
             eval_models={"": network} | ({"ema_": average} if average is not None else {}),
@@ -170,6 +185,14 @@ class Training:
     def _eval_names(self) -> list[str]:
         names = self.judge.metrics.names() if self.judge is not None else []
         return [f"{prefix}{name}" for prefix in self.state.eval_models for name in names]
+
+
+def _require_compilable(config: Config) -> None:
+    if config.Global.to_static and config.Arch.use_sync_bn and dist.world_size() > 1:
+        raise ConfigError(
+            "Global.to_static does not go with Arch.use_sync_bn on several ranks: an exchange between ranks is not "
+            "part of a compiled program; leave one of the two at False"
+        )
 
 
 def look_ahead(stage: Stage) -> None:

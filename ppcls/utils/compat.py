@@ -70,6 +70,20 @@ def accumulator_kinds(optimizer: paddle.optimizer.Optimizer) -> set[str]:
     return {getattr(type(optimizer), name) for name in names}
 
 
+def low_precision_problem(dtype: str) -> str | None:
+    """Why the chosen device cannot compute in ``float16`` or ``bfloat16``; None where it can."""
+    if not paddle.get_device().startswith("gpu"):
+        return f"paddle has no mixed precision on {paddle.get_device()}"
+    supports = {"float16": paddle.amp.is_float16_supported, "bfloat16": paddle.amp.is_bfloat16_supported}
+    return None if supports[dtype]() else f"this GPU has no {dtype}"
+
+
+def was_skipped(optimizer: paddle.optimizer.Optimizer) -> bool:
+    """Whether a ``GradScaler`` found gradients that are not finite, and so left out the step before; Paddle tells
+    only its own printed line. The step has read the answer from the device already."""
+    return bool(optimizer._get_auxiliary_var("found_inf"))
+
+
 def program_file(folder: Path, stem: str) -> Path:
     """The exported program: ``<stem>.json`` of Paddle 3, or ``<stem>.pdmodel`` of Paddle 2.
 

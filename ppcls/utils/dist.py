@@ -55,6 +55,11 @@ def wrap(model: nn.Layer) -> nn.Layer:
     return model
 
 
+def averages_by_itself(model: nn.Layer) -> bool:
+    """Whether the backward pass of what ``wrap`` gave averages the gradients over ranks."""
+    return isinstance(model, paddle.DataParallel)
+
+
 @paddle.no_grad()
 def average_gradients(model: nn.Layer) -> None:
     """Replace every gradient by its mean over ranks, in one exchange for each dtype; does nothing for one rank."""

@@ -8,6 +8,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import conftest  # noqa: F401  the environment of all tests, before paddle
+import half_on_cpu
 import numpy as np
 import paddle
 import pytest
@@ -27,6 +28,7 @@ from tiny_run import NAME, run, write_config
 from ppcls.engine.evaluate import Watch, judge_model
 from ppcls.engine.hooks.nan_guard import NanGuard
 from ppcls.engine.state import StepOutput
+from ppcls.engine.train import train_step
 from ppcls.engine.training import Training
 from ppcls.registry import HOOKS
 from ppcls.utils import dist, launcher
@@ -98,6 +100,23 @@ def interrupt_and_go_on(folder: Path) -> dict[str, object]:
     return {"codes": of_all_ranks(np.array(codes))}
 
 
+def overflow_on_the_last_rank(folder: Path, overlaps: bool) -> list[list[float]]:
+    """Of every rank: which of three updates it left out, its loss scale, its bias; gradients overflow on the last."""
+    with pytest.MonkeyPatch.context() as patched:
+        half_on_cpu.pretend(patched)
+        case = Case({"name": NAME, "scale": 0.125, "alpha": 0.5})
+        training = Training(stage_of(folder, case, "AMP={scale_loss: 128, use_dynamic_loss_scaling: True}"))
+        training.start_from(None)
+        state = training.state
+        half_on_cpu.OverflowFrom(1, rank=dist.world_size() - 1).train_begin(state)
+        if overlaps and dist.world_size() > 1:
+            state.model = paddle.DataParallel(state.model)
+        state.model.train()
+        left_out = [float(train_step(state, [batch]).left_out) for batch in training.loader.batches(0)]
+        scale = state.precision.state()["scale"]
+    return of_all_ranks(np.array([*left_out, scale, *state.network.parameters()[-1].numpy()]))
+
+
 def findings(folder: Path) -> dict[str, object]:
     """Everything that one rank and many can be compared by."""
     return {
@@ -115,6 +134,7 @@ def main(folder: Path) -> None:
     found = findings(folder)
     if dist.world_size() == 2:
         found |= interrupt_and_go_on(folder) | {"messages": stop_for_the_last_rank(folder)}
+        found["overflow"] = [overflow_on_the_last_rank(folder, overlaps) for overlaps in (False, True)]
         found["sent"] = [bytes_sent_by_an_update(folder, update_freq) for update_freq in (1, 3)]
     if dist.is_main():
         (folder / f"ranks{dist.world_size()}.json").write_text(json.dumps(found))

@@ -26,15 +26,17 @@ GLOBAL_BATCH = 12
 class Case(NamedTuple):
     """What is trained: the ``Arch`` section, and in how many micro-batches an update is taken.
 
-    ``overlaps``: gradients are exchanged while the backward pass computes, as GPUs do it.
+    ``overlaps``: gradients are exchanged while the backward pass computes, as GPUs do it. ``settings`` are overrides.
     """
 
     arch: dict[str, object]
     update_freq: int = 1
     sampler: str = "DistributedBatchSampler"
     overlaps: bool = False
+    settings: tuple[str, ...] = ()
 
 
+COMPILED = ("Global.to_static=True",)
 CASES = {
     "plain": Case({"name": "NormFree"}),
     "accumulated": Case({"name": "NormFree"}, 2),
@@ -46,6 +48,9 @@ CASES = {
     "local": Case({"name": "WithNorm"}),
     # Every rank sees the same pictures, so that statistics of its own are those of all.
     "local on equal data": Case({"name": "WithNorm"}, sampler="BatchSampler"),
+    "compiled accumulated": Case({"name": "NormFree"}, 2, settings=COMPILED),
+    "compiled overlapping accumulated": Case({"name": "NormFree"}, 2, overlaps=True, settings=COMPILED),
+    "compiled local on equal data": Case({"name": "WithNorm"}, sampler="BatchSampler", settings=COMPILED),
 }
 
 
@@ -103,7 +108,7 @@ def stage_of(folder: Path, case: Case, *overrides: str) -> Stage:
     sharing = dist.world_size() if case.sampler == "DistributedBatchSampler" else 1
     train["sampler"] |= {"name": case.sampler, "batch_size": GLOBAL_BATCH // sharing // case.update_freq}
     path.write_text(yaml.safe_dump(config))
-    return load_run(path, overrides, "train").stages[0]
+    return load_run(path, [*case.settings, *overrides], "train").stages[0]
 
 
 def train_exactly(folder: Path, case: Case) -> dict[str, object]:
@@ -113,9 +118,10 @@ def train_exactly(folder: Path, case: Case) -> dict[str, object]:
     between ranks of trained weights and of running statistics.
     """
     training = Training(stage_of(folder, case))
+    training.start_from(None)
     state = training.state
     if case.overlaps and dist.world_size() > 1:
-        state.model = paddle.DataParallel(state.network)
+        state.model = paddle.DataParallel(state.model)
     state.model.train()
     early: list[np.ndarray] = []
     score = state.loss

@@ -128,6 +128,9 @@ def test_evaluation_gives_the_same_numbers_on_one_two_and_three_ranks(
         ("synchronised accumulated", "synchronised accumulated"),
         ("frozen", "frozen"),
         ("local on equal data", "local on equal data"),
+        ("compiled accumulated", "plain"),
+        ("compiled overlapping accumulated", "plain"),
+        ("compiled local on equal data", "local on equal data"),
     ],
 )
 def test_ranks_with_a_share_of_the_batch_compute_what_one_rank_computes_with_all_of_it(
@@ -164,7 +167,7 @@ def test_statistics_over_ranks_count_every_sample_once(ranks: str, request: pyte
 
 
 def test_accumulated_gradients_stay_on_their_rank_until_the_last_batch(two: dict) -> None:
-    for kind in ("accumulated", "overlapping accumulated", "synchronised accumulated"):
+    for kind in ("accumulated", "overlapping accumulated", "synchronised accumulated", "compiled accumulated"):
         first, second = np.array(two[kind]["early"])
         assert np.abs(first - second).max() > 1e-3
 
@@ -174,6 +177,13 @@ def test_an_update_of_three_batches_sends_as_many_bytes_as_an_update_of_one(one:
     gradients = 8 * sum(np.size(value) for name, value in one["frozen"]["weights"].items() if "._" not in name)
     assert at_once >= gradients > 0
     assert accumulated == at_once
+
+
+@pytest.mark.parametrize("overlaps", [False, True])
+def test_an_overflow_on_one_rank_leaves_the_update_out_on_all(two: dict, overlaps: bool) -> None:
+    first, second = two["overflow"][overlaps]
+    assert first == second
+    assert first[:4] == [0.0, 1.0, 0.0, 64.0]
 
 
 def test_running_statistics_of_rank_0_reach_all(three: dict) -> None:

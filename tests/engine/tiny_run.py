@@ -59,6 +59,13 @@ Stages:
     Optimizer: {lr: {learning_rate: 0.004, warmup_epoch: 0, eta_min: 0.0}}
 """
 
+# What the test chain of PaddleClas (TIPC) puts behind every training.
+TIPC = (
+    *("Global.seed=1234", "DataLoader.Train.sampler.shuffle=False", "DataLoader.Train.loader.num_workers=0"),
+    *("DataLoader.Train.loader.use_shared_memory=False", "Global.epochs=2", "DataLoader.Train.sampler.batch_size=8"),
+    *("Global.eval_during_train=False", "Global.save_interval=2", "Global.print_mem_info=True"),
+)
+
 
 def write_config(folder: Path, more: str = "") -> Path:
     """The tiny run's YAML in ``folder``, writing into ``folder/out``."""

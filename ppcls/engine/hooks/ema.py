@@ -10,6 +10,7 @@ from ppcls.engine.state import StepOutput, TrainState
 class Ema(Hook):
     """After every update ``average = decay * average + (1 - decay) * weight``, batch norm's statistics included.
 
+    All in float32, also where the network computes in float16: there it follows the master weights.
     ``state.average`` is a network of its own, which starts as a copy or as what a checkpoint held: nothing is swapped
     in for an evaluation, so nothing has to be swapped back.
 
@@ -24,7 +25,7 @@ class Ema(Hook):
     def step_end(self, state: TrainState, output: StepOutput) -> None:
         if output.left_out:
             return
-        weights = state.network.state_dict()
+        weights = state.precision.weights(state.network)
         for name, mean in state.average.state_dict().items():
             _move(mean, weights[name], self._decay)
 

@@ -2,13 +2,15 @@
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import paddle
 from paddle import Tensor
 
 from ppcls.engine.hooks.hook import Hook
 from ppcls.engine.plan import Plan
+from ppcls.engine.precision import Overflow
 from ppcls.engine.state import Skips, StepOutput, TrainState
 from ppcls.utils import dist
 from ppcls.utils.errors import NonFiniteError
@@ -53,6 +55,8 @@ class NanGuard(Hook):
         entry = _Unread(state.step - 1, state.epoch + 1, output.lr, output.losses, output.ids)
         if not output.left_out:
             self._unread.append(entry)
+        elif output.overflow is not None:
+            self._overflowed(state, entry, output.overflow)
         elif output.losses:
             self._count(state, entry)
         else:
@@ -74,7 +78,7 @@ class NanGuard(Hook):
             BadUpdate: names the first bad step, its epoch, rate, parts of the loss and pictures.
         """
         unread, self._unread = self._unread, []
-        problem = next((entry for entry in unread if not _is_finite(_read(entry))), None)
+        problem = _first_bad(unread)
         update = -dist.all_max([-math.inf if problem is None else -problem.update])[0]
         if math.isinf(update):
             return
@@ -84,6 +88,20 @@ class NanGuard(Hook):
             raise BadUpdate(f"the loss of rank {rank} is not finite; its log names the pictures", int(update))
         advice = "checkpoints of earlier steps stand; lower the learning rate or look at these"
         raise BadUpdate(f"{self._message(problem)}; {advice}", int(update))
+
+    def _overflowed(self, state: TrainState, entry: _Unread, overflow: Overflow) -> None:
+        """Told, and no failure as long as the loss scale falls; then as any gradients that are not finite."""
+        if overflow.is_cured:
+            scales = (overflow.scale, overflow.next_scale)
+            _LOG.warning("update %d is left out: gradients overflow at loss scale %g, now %g", state.step, *scales)
+            self._unread.append(entry)
+        elif state.on_nan == "skip":
+            self._count(state, entry)
+        else:
+            self._unread.append(entry)
+            self.check()  # of bad updates the first is named
+            advice = f"the loss scale is {overflow.scale:g}; set AMP.use_dynamic_loss_scaling, or lower the rate"
+            raise BadUpdate(f"{self._message(entry)}; {advice}", entry.update)
 
     def _count(self, state: TrainState, entry: _Unread) -> None:
         state.skips = Skips(state.skips.in_a_row + 1, state.skips.total + 1)
@@ -103,6 +121,15 @@ class NanGuard(Hook):
         more = f" and {len(indices) - 8} more" if len(indices) > 8 else ""
         place = f"step {entry.update + 1}, epoch {entry.epoch}, lr {entry.lr:.8g}"
         return f"{kind} not finite: {losses}; {place}, batch of {shown}{more}"
+
+
+def _first_bad(entries: Sequence[_Unread]) -> _Unread | None:
+    """The first of ``entries`` with a loss that is not finite; one read of the device, however many they are."""
+    if not entries:
+        return None
+    flags = [paddle.stack([paddle.isfinite(loss) for loss in entry.losses.values()]).all() for entry in entries]
+    are_good = paddle.stack(flags).numpy()  # [updates]
+    return next((entry for entry, is_good in zip(entries, are_good, strict=True) if not is_good), None)
 
 
 def _read(entry: _Unread) -> dict[str, float]:
