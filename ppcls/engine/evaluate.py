@@ -30,6 +30,12 @@ class Judge(NamedTuple):
     print_batch_step: int
     autocast: Callable[[], AbstractContextManager[None]] = nullcontext  # around the forward pass
 
+    def answers(self, model: nn.Layer, images: Tensor) -> Tensor:
+        """Images ``[N, 3, H, W]`` -> logits ``[N, class_num]``, float32 or wider whatever the model computed in."""
+        with self.autocast():
+            logits = model(images)
+        return in_float32(logits)
+
 
 UNREADABLE = "unreadable"
 
@@ -76,9 +82,7 @@ def evaluate(forward: Callable[[Tensor], Tensor], judge: Judge, epoch: int, watc
     for batch in judge.loader.batches(0):
         clock.waited(time.perf_counter() - waiting_since)
         watch.pulse.mark(f"evaluation, the network on batch {batch.id.number}", watch.step)
-        with judge.autocast():
-            logits = forward(batch.images)
-        logits = in_float32(logits)
+        logits = forward(batch.images)
         finite.append(paddle.isfinite(logits).all())
         if judge.loss is not None:
             _add_loss(losses, judge.loss, logits, batch)
@@ -108,7 +112,7 @@ def judge_model(model: nn.Layer, judge: Judge, epoch: int, watch: Watch) -> dict
     was_training = model.training
     model.eval()
     try:
-        return evaluate(model, judge, epoch, watch)
+        return evaluate(partial(judge.answers, model), judge, epoch, watch)
     finally:
         if was_training:
             model.train()

@@ -117,9 +117,7 @@ class Training:
         if self.judge is not None:
             self.engine.network.eval()
             for batch in islice(self.judge.loader.batches(0), 1):  # none on a rank that has no sample
-                with self.judge.autocast():
-                    logits = self.engine.network(batch.images)
-                self.judge.metrics.update(logits, batch.labels)
+                self.judge.metrics.update(self.judge.answers(self.engine.network, batch.images), batch.labels)
                 numbers = (len(batch.labels), self.judge.metrics.local())
                 _LOG.info("[dry run] one evaluation batch of %d pictures: %s", *numbers)
 

@@ -31,7 +31,11 @@ def Momentum(
     """``v = momentum * v + g``, ``w -= lr * v``, with Nesterov ``w -= lr * (g + momentum * v)``; no dampening."""
     check_range("momentum", momentum, end=1.0)
     return paddle.optimizer.Momentum(
-        momentum=momentum, use_nesterov=use_nesterov, multi_precision=multi_precision, **common._asdict()
+        momentum=momentum,
+        use_nesterov=use_nesterov,
+        multi_precision=multi_precision,
+        use_multi_tensor=_is_float32(common),
+        **common._asdict(),
     )
 
 
@@ -54,7 +58,12 @@ def Adam(
     check_range("beta2", beta2, end=1.0)
     check_range("epsilon", epsilon)
     return paddle.optimizer.Adam(
-        beta1=beta1, beta2=beta2, epsilon=epsilon, multi_precision=multi_precision, **common._asdict()
+        beta1=beta1,
+        beta2=beta2,
+        epsilon=epsilon,
+        multi_precision=multi_precision,
+        use_multi_tensor=_is_float32(common),
+        **common._asdict(),
     )
 
 
@@ -93,6 +102,11 @@ def RMSProp(
     check_range("momentum", momentum, end=1.0)
     check_range("epsilon", epsilon)
     return paddle.optimizer.RMSProp(rho=rho, epsilon=epsilon, momentum=momentum, **common._asdict())
+
+
+def _is_float32(common: Common) -> bool:
+    """Whether Paddle can update all parameters of a group in one call, which it has for no float64."""
+    return all(parameter.dtype == paddle.float32 for group in common.parameters for parameter in group["params"])
 
 
 def check_range(name: str, value: float, end: float = float("inf")) -> None:

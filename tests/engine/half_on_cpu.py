@@ -1,12 +1,17 @@
-"""A CPU that claims to compute in float16: Paddle's own loss scaler runs, and nothing is cast."""
+"""A CPU that claims to compute in float16 or bfloat16: Paddle's own scaler and casting of weights run on it."""
 
+import sys
+from contextlib import nullcontext
 from types import SimpleNamespace
+from typing import Any
 
 import paddle
 import paddle.amp.grad_scaler
+import paddle.nn.functional as F
 import pytest
-from paddle import Tensor
+from paddle import Tensor, _C_ops, nn
 
+from ppcls.arch.layers.depthwise import DepthwiseConv2D
 from ppcls.engine.hooks.hook import Hook
 from ppcls.engine.state import TrainState
 from ppcls.registry import HOOKS
@@ -40,3 +45,42 @@ class OverflowFrom(Hook):
             return gradient * float("inf") if state.step in self._updates else gradient
 
         state.network.parameters()[-1].register_hook(spoil)
+
+
+def pretend_low_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let level O2 in bfloat16 train: Paddle's ``decorate`` casts the weights, and what no CPU has computes wider.
+
+    Convolutions, linear layers and the update of the optimizer take bfloat16 weights as float32.
+    """
+    pretend(monkeypatch)
+    place = SimpleNamespace(is_gpu_place=lambda: True, is_xpu_place=lambda: False, is_custom_place=lambda: False)
+    casting = sys.modules["paddle.amp.auto_cast"]
+    monkeypatch.setattr(casting, "_dygraph_tracer", lambda: SimpleNamespace(_expected_place=place))
+    monkeypatch.setattr(casting, "_is_gpu_bfloat16_supported", lambda: True)
+    monkeypatch.setattr(paddle.amp, "auto_cast", lambda **how: nullcontext())
+    for layer in (nn.Conv2D, DepthwiseConv2D):
+        monkeypatch.setattr(layer, "forward", _convolve)
+    monkeypatch.setattr(nn.Linear, "forward", _multiply)
+    update = _C_ops.merged_momentum_
+
+    def wider(weights: list[Tensor], gradients: list[Tensor], *rest: Any) -> Any:
+        moments, rates, masters, mu, nesterov, methods, decays, is_low, factor = rest
+        if not is_low:
+            return update(weights, gradients, *rest)
+        wide = [gradient.astype("float32") for gradient in gradients]
+        done = update(masters, wide, moments, rates, None, mu, nesterov, methods, decays, False, factor)
+        for weight, master in zip(weights, masters, strict=True):
+            paddle.assign(master.astype(weight.dtype), output=weight)
+        return done
+
+    monkeypatch.setattr(_C_ops, "merged_momentum_", wider)
+
+
+def _convolve(self: nn.Conv2D, x: Tensor) -> Tensor:
+    where = {"stride": self._stride, "padding": self._updated_padding, "groups": self._groups}
+    bias = None if self.bias is None else self.bias.astype(x.dtype)
+    return F.conv2d(x, self.weight.astype(x.dtype), bias, **where)
+
+
+def _multiply(self: nn.Linear, x: Tensor) -> Tensor:
+    return F.linear(x, self.weight.astype(x.dtype), self.bias.astype(x.dtype))

@@ -14,7 +14,10 @@ from ppcls.engine.state import StepOutput, TrainState
 from ppcls.registry import HOOKS
 
 READERS = ("numpy", "item", "tolist", "__float__", "__int__", "__bool__", "__index__", "__array__")
-CALM = ("Global.eval_during_train=False", "DataLoader.Train.sampler.batch_size=2", "Global.epochs=1")  # 11 updates
+CALM = (
+    *("Global.eval_during_train=False", "DataLoader.Train.sampler.batch_size=2", "Global.epochs=1"),  # 11 batches
+    "Optimizer.lr={learning_rate: 0.0001}",
+)
 PARTS = 2  # CELoss and loss
 
 
@@ -65,7 +68,7 @@ def test_updates_read_nothing_but_for_the_lines_they_print(counted: None, tmp_pa
     words = (f"Global.update_freq={freq}", "Global.print_batch_step=5", more)
     train(tmp_path, *CALM, *words, "Hooks=[CountReads: {}]")
     line = 1 + PARTS  # one look at all losses since the last line, and the means
-    printed = {1: [0, 5, 10], 2: [0, 2, 5]}[freq]  # updates in which batch 0, 5 or 10 is
+    printed = {1: [0, 5, 10], 2: [0, 2, 5]}[freq]  # the updates that hold batch 0, 5 or 10
     expected = [line if number in printed else 0 for number in range(11 if freq == 1 else 6)]
     expected[-1] += PARTS  # the means of the epoch
     assert CountReads.reads == expected
