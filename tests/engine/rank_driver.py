@@ -16,6 +16,7 @@ from misdeeds import SignalAt
 from paddle import nn
 from rank_training import (
     CASES,
+    COMPILED,
     Case,
     bytes_sent_by_an_update,
     normalise_unevenly,
@@ -134,6 +135,7 @@ def main(folder: Path) -> None:
     found = findings(folder)
     if dist.world_size() == 2:
         found |= interrupt_and_go_on(folder) | {"messages": stop_for_the_last_rank(folder)}
+        found |= {name: train_exactly(folder, case) for name, case in COMPILED.items()}
         found["overflow"] = [overflow_on_the_last_rank(folder, overlaps) for overlaps in (False, True)]
         found["sent"] = [bytes_sent_by_an_update(folder, update_freq) for update_freq in (1, 3)]
     if dist.is_main():

@@ -36,7 +36,6 @@ class Case(NamedTuple):
     settings: tuple[str, ...] = ()
 
 
-COMPILED = ("Global.to_static=True",)
 CASES = {
     "plain": Case({"name": "NormFree"}),
     "accumulated": Case({"name": "NormFree"}, 2),
@@ -48,9 +47,10 @@ CASES = {
     "local": Case({"name": "WithNorm"}),
     # Every rank sees the same pictures, so that statistics of its own are those of all.
     "local on equal data": Case({"name": "WithNorm"}, sampler="BatchSampler"),
-    "compiled accumulated": Case({"name": "NormFree"}, 2, settings=COMPILED),
-    "compiled overlapping accumulated": Case({"name": "NormFree"}, 2, overlaps=True, settings=COMPILED),
-    "compiled local on equal data": Case({"name": "WithNorm"}, sampler="BatchSampler", settings=COMPILED),
+}
+COMPILED = {
+    f"compiled {name}": CASES[name]._replace(settings=("Global.to_static=True",))
+    for name in ("accumulated", "overlapping accumulated", "local on equal data")
 }
 
 
