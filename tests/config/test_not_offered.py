@@ -44,6 +44,13 @@ def test_key_passes_when_off_and_is_refused_when_on(key: str, off: str, on: str)
     assert " is not offered: " in problems_of(f"{key}={on}")[key]
 
 
+def test_a_compiled_program_and_mixed_precision_refuse_each_other_where_a_run_trains():
+    both = ("Global.to_static=True", "AMP={level: O1}")
+    assert problems_of(*both) == {"Global.to_static": "does not go with AMP.use_amp; leave one of the two at False"}
+    assert problems_of(*both, mode="eval") == {}
+    assert problems_of("Global.to_static=True", "AMP.use_amp=False") == {}
+
+
 def test_zero_is_not_the_off_value_false():
     assert "Arch.use_ssld" in problems_of("Arch.use_ssld=0")
 

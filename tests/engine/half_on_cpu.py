@@ -57,7 +57,7 @@ def pretend_low_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     casting = sys.modules["paddle.amp.auto_cast"]
     monkeypatch.setattr(casting, "_dygraph_tracer", lambda: SimpleNamespace(_expected_place=place))
     monkeypatch.setattr(casting, "_is_gpu_bfloat16_supported", lambda: True)
-    monkeypatch.setattr(paddle.amp, "auto_cast", lambda **how: nullcontext())
+    monkeypatch.setattr(paddle.amp, "auto_cast", Cast)
     for layer in (nn.Conv2D, DepthwiseConv2D):
         monkeypatch.setattr(layer, "forward", _convolve)
     monkeypatch.setattr(nn.Linear, "forward", _multiply)
@@ -74,6 +74,16 @@ def pretend_low_weights(monkeypatch: pytest.MonkeyPatch) -> None:
         return done
 
     monkeypatch.setattr(_C_ops, "merged_momentum_", wider)
+
+
+class Cast(nullcontext):
+    """A context that casts nothing, and counts how often it was entered to compute at level O2."""
+
+    entered = 0
+
+    def __init__(self, enable: bool = True, level: str = "O1", **how: object) -> None:
+        super().__init__()
+        type(self).entered += level == "O2"
 
 
 def _convolve(self: nn.Conv2D, x: Tensor) -> Tensor:

@@ -9,7 +9,9 @@ import paddle
 import pytest
 from tiny_run import NAME, run, same, train, weights, write_config
 
+from ppcls.config.schema import AMPConfig
 from ppcls.engine.hooks.hook import Hook
+from ppcls.engine.precision import Precision
 from ppcls.engine.state import StepOutput, TrainState
 from ppcls.registry import HOOKS
 from ppcls.utils.checkpoint import CheckpointStore, Payload
@@ -60,6 +62,12 @@ def test_norms_alone_keep_float32_in_the_network(lowered: Path) -> None:
     assert kinds == KeepLow.types
 
 
+def test_a_training_judges_its_low_weights_and_their_average_under_autocast(tmp_path: Path) -> None:
+    before = half_on_cpu.Cast.entered
+    train(tmp_path, *O2, "Global.epochs=1")
+    assert half_on_cpu.Cast.entered - before == 3 + 2 * 2  # updates; batches of both evaluations
+
+
 def test_a_run_starts_from_the_float32_weights_and_not_from_what_16_bits_keep_of_them(
     lowered: Path, plain: Path
 ) -> None:
@@ -104,15 +112,26 @@ def test_an_interrupted_run_ends_as_an_unbroken_one(lowered: Path, tmp_path: Pat
         assert same(*({k: v for k, v in part.items() if isinstance(v, np.ndarray)} for part in (one, other)))
 
 
-def test_a_checkpoint_goes_on_without_mixed_precision(lowered: Path, tmp_path: Path) -> None:
-    train(tmp_path, *O2, *FIRST, "Hooks=[SignalAt: {step: 4}]", code=143)
-    words = ("AMP.use_amp=False", "EMA={decay: 0.75}")
-    flags = ("--resume", "--allow-config-change")
-    assert run("train", write_config(tmp_path), *words, flags=flags) == 0
-    assert not same(weights(tmp_path / "out" / NAME / "latest"), weights(lowered / "latest"))
+def test_a_checkpoint_goes_on_without_mixed_precision(tmp_path: Path) -> None:
+    short = "Global.epochs=1"
+    train(tmp_path, *O2, short, "Hooks=[SignalAt: {step: 2}]", code=143)
+    words = ("AMP.use_amp=False", "EMA={decay: 0.75}", short)
+    assert run("train", write_config(tmp_path), *words, flags=("--resume", "--allow-config-change")) == 0
 
 
 def test_eval_and_export_read_the_weights_as_any_others(lowered: Path, tmp_path: Path) -> None:
     source = f"Global.pretrained_model={lowered / 'latest'}"
     assert run("eval", write_config(tmp_path), source) == 0
     assert run("export", write_config(tmp_path), source) == 0
+
+
+def test_without_master_weights_what_is_kept_is_float32_all_the_same() -> None:
+    layer = paddle.nn.Linear(3, 2)
+    start = {name: value.numpy() for name, value in layer.state_dict().items()}
+    rule = paddle.optimizer.Momentum(0.1, parameters=layer.parameters())
+    precision = Precision(AMPConfig(level="O2", dtype="bfloat16"))
+    precision.lower(layer, rule, keeps_masters=False)
+    for name, tensor in precision.weights(layer).items():
+        assert tensor.dtype == paddle.float32
+        np.testing.assert_allclose(tensor.numpy(), start[name], rtol=2**-8)
+    assert "master_weights" not in rule.state_dict()

@@ -19,8 +19,8 @@ AMP = ("AMP.use_amp=True", "AMP.scale_loss=128", "AMP.use_dynamic_loss_scaling=T
 FIXED = "AMP={scale_loss: 1024}"
 DYNAMIC = "AMP={scale_loss: 128, use_dynamic_loss_scaling: True}"
 EMA = "EMA={decay: 0.5}"
-EVERY_STEP = ("Global.save_every_steps=1", "Global.keep_last=9")
-OVERFLOW = "Hooks=[OverflowFrom: {update: 2}]"
+SHORT = ("Global.epochs=1", "Global.eval_during_train=False")  # three updates
+OVERFLOW = "Hooks=[OverflowFrom: {update: 1}]"
 SAID = "AMP: off, although AMP.use_amp asks for level {}: paddle has no mixed precision on cpu; this run computes in"
 
 
@@ -55,11 +55,10 @@ def test_the_mixed_precision_line_of_the_tipc_chain_trains_on_a_cpu_with_one_war
     assert same(weights(folder / "latest"), weights(expected / "latest"))
 
 
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_every_command_follows_a_recipe_with_the_whole_of_amp_on_a_cpu(
-    tmp_path: Path, dtype: str, plain: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, plain: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    more = f"AMP: {{level: O2, dtype: {dtype}, use_fp16_test: True, use_promote: True}}\n"
+    more = "AMP: {level: O2, dtype: bfloat16, use_fp16_test: True, use_promote: True}\n"
     folder = train(tmp_path, EMA, more=more)
     assert capsys.readouterr().out.count(SAID.format("O2")) == 1
     assert same(weights(folder / "latest"), weights(plain / "latest"))
@@ -82,7 +81,7 @@ def test_gradients_are_unscaled_before_they_are_clipped(half: None, tmp_path: Pa
     runs = []
     for number, amp in enumerate(("AMP=null", FIXED)):
         (tmp_path / str(number)).mkdir()
-        runs.append(train(tmp_path / str(number), amp, "Optimizer.clip_norm=0.01", "Global.epochs=1"))
+        runs.append(train(tmp_path / str(number), amp, "Optimizer.clip_norm=0.01", *SHORT))
     assert same(*(weights(folder / "latest") for folder in runs))
 
 
@@ -95,18 +94,18 @@ def test_accumulated_batches_share_one_scale_and_one_step(
     runs = []
     for number, amp in enumerate(("AMP=null", DYNAMIC)):
         (tmp_path / str(number)).mkdir()
-        runs.append(train(tmp_path / str(number), amp, "Global.update_freq=2"))
-        assert len(steps) == 4 * (number + 1)  # three batches, two updates an epoch
+        runs.append(train(tmp_path / str(number), amp, "Global.update_freq=2", *SHORT))
+        assert len(steps) == 2 * (number + 1)  # of three batches
     assert same(*(weights(folder / "latest") for folder in runs))
 
 
 def test_an_overflow_leaves_the_update_out_and_halves_the_scale(
     half: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = train(tmp_path, DYNAMIC, EMA, OVERFLOW, *EVERY_STEP)
+    folder = train(tmp_path, DYNAMIC, EMA, OVERFLOW, *SHORT, "Global.save_every_steps=1")
     printed = capsys.readouterr().out
-    assert "WARNING: update 3 is left out: gradients overflow at loss scale 128, now 64" in printed
-    before, after, later = unit(folder, 2), unit(folder, 3, 1), unit(folder, 4)
+    assert "WARNING: update 2 is left out: gradients overflow at loss scale 128, now 64" in printed
+    before, after, later = (unit(folder, step) for step in (1, 2, 3))
     assert same(*({k: v for k, v in u.params.items() if "._" not in k} for u in (before, after)))
     assert same(before.ema, after.ema)
     assert same(moments(before), moments(after))
@@ -127,7 +126,7 @@ def test_a_fixed_scale_does_not_fall_so_an_overflow_stops_the_run(
     half: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = ends(capsys, 5, "non-finite", "train", write_config(tmp_path), FIXED, OVERFLOW)
-    assert re.search(r"step 3, epoch 1, .*; the loss scale is 1024; set AMP.use_dynamic_loss_scaling", text)
+    assert re.search(r"step 2, epoch 1, .*; the loss scale is 1024; set AMP.use_dynamic_loss_scaling", text)
 
 
 def test_skip_and_rollback_leave_out_an_overflow_that_no_scale_cures(
@@ -136,10 +135,10 @@ def test_skip_and_rollback_leave_out_an_overflow_that_no_scale_cures(
     runs = []
     for how in ("skip", "rollback"):
         (tmp_path / how).mkdir()
-        runs.append(train(tmp_path / how, FIXED, OVERFLOW, f"Global.on_nan={how}", EMA))
+        runs.append(train(tmp_path / how, FIXED, OVERFLOW, f"Global.on_nan={how}", EMA, *SHORT))
     assert same(*(weights(folder / "latest") for folder in runs))
     assert events(runs[0]) == events(runs[1])
-    assert unit(runs[0], 6, 1).states["skips"] == [0, 1]
+    assert unit(runs[0], 3).states["skips"] == [0, 1]
     assert "left out by on_nan: skip, 1 in all" in capsys.readouterr().out
 
 
@@ -147,14 +146,14 @@ def test_a_resumed_run_goes_on_with_its_scale(half: None, tmp_path: Path) -> Non
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     whole.mkdir()
     broken.mkdir()
-    expected = train(whole, DYNAMIC, OVERFLOW)
-    train(broken, DYNAMIC, "Hooks=[OverflowFrom: {update: 2}, SignalAt: {step: 4}]", code=143)
-    assert run("train", write_config(broken), DYNAMIC, flags=("--resume",)) == 0
+    expected = train(whole, DYNAMIC, OVERFLOW, *SHORT)
+    train(broken, DYNAMIC, "Hooks=[OverflowFrom: {update: 1}, SignalAt: {step: 2}]", *SHORT, code=143)
+    assert run("train", write_config(broken), DYNAMIC, *SHORT, flags=("--resume",)) == 0
     folder = broken / "out" / NAME
     assert same(weights(folder / "latest"), weights(expected / "latest"))
-    assert same(moments(unit(folder, 6, 1)), moments(unit(expected, 6, 1)))
-    found = [unit(place, 6, 1).states["scaler"] for place in (folder, expected)]
-    assert found == [{"scale": 64.0, "good": 3}] * 2
+    assert same(moments(unit(folder, 3)), moments(unit(expected, 3)))
+    found = [unit(place, 3).states["scaler"] for place in (folder, expected)]
+    assert found == [{"scale": 64.0, "good": 1}] * 2
 
 
 def test_a_loss_that_is_not_finite_is_no_matter_of_the_scale(
@@ -172,6 +171,21 @@ def test_a_fall_of_the_scale_cures_as_long_as_it_ends_at_one_or_more(
     scale: float, after: float, is_cured: bool
 ) -> None:
     assert Overflow(scale, after).is_cured is is_cured
+
+
+@pytest.mark.parametrize(("amp", "judged"), [("AMP={}", 0), ("AMP={use_fp16_test: True, use_promote: True}", 2)])
+def test_an_evaluation_casts_where_use_fp16_test_says_so(
+    half: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, amp: str, judged: int
+) -> None:
+    casts: list[dict[str, object]] = []
+    cast = paddle.amp.auto_cast
+    monkeypatch.setattr(paddle.amp, "auto_cast", lambda **how: (casts.append(how), cast(**how))[1])
+    folder = train(tmp_path, amp, "Global.epochs=1")
+    how = {"level": "O1", "dtype": "float16", "use_promote": judged > 0}
+    assert [given for given in casts if "level" in given] == [how] * (3 + judged)
+    casts.clear()
+    assert run("eval", write_config(tmp_path), amp, f"Global.pretrained_model={folder / 'latest'}") == 0
+    assert [given for given in casts if "level" in given] == [how] * judged
 
 
 def test_bfloat16_has_no_loss_scale(half: None, caplog: pytest.LogCaptureFixture) -> None:

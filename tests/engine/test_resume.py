@@ -12,6 +12,8 @@ import pytest
 import yaml
 from tiny_run import NAME, STAGES, events, run, same, train, weights, write_config
 
+from ppcls.optimizer import optimizers
+
 
 def interrupted(folder: Path, step: int, resume: Sequence[str] = ("Global.checkpoints=auto",)) -> Path:
     config = write_config(folder, f"Hooks: [SignalAt: {{step: {step}}}]\n")
@@ -56,6 +58,17 @@ def test_other_numbers_of_loader_threads_give_the_same_weights(unbroken: Path, t
 def test_resuming_with_other_threads_gives_the_same_weights(unbroken: Path, tmp_path: Path) -> None:
     folder = interrupted(tmp_path, 2, ("Global.checkpoints=auto", "DataLoader.Train.loader.num_workers=0"))
     assert same(weights(folder / "latest"), weights(unbroken / "latest"))
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_run_goes_on_whether_parameters_are_updated_in_one_call_or_each_alone(
+    unbroken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: bool
+) -> None:
+    monkeypatch.setattr(optimizers, "_is_float32", lambda common: first)
+    train(tmp_path, "Hooks=[SignalAt: {step: 2}]", code=128 + signal.SIGTERM)
+    monkeypatch.setattr(optimizers, "_is_float32", lambda common: not first)
+    assert run("train", write_config(tmp_path), flags=("--resume",)) == 0
+    assert same(weights(tmp_path / "out" / NAME / "latest"), weights(unbroken / "latest"))
 
 
 def test_the_resolved_config_repeats_the_run(unbroken: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import paddle
 import pytest
 from paddle import nn
 
-from ppcls.optimizer import build_optimizer
+from ppcls.optimizer import build_optimizer, optimizers
 from ppcls.utils.errors import ConfigError
 
 # Paddle's kernels take their constants as float32.
@@ -155,6 +156,41 @@ def test_a_rule_with_l2_on_every_parameter_equals_numpy(component: Named, rule: 
 def test_adamw_decays_decoupled_and_null_is_none(decay: float | None) -> None:
     for name, (before, gradients, after) in train(Settings(Named("AdamW"), weight_decay=decay)).items():
         np.testing.assert_allclose(after, adamw(before, gradients, decay or 0), rtol=1e-12, atol=1e-12, err_msg=name)
+
+
+@pytest.mark.parametrize("clip_norm", [None, 0.25])
+@pytest.mark.parametrize("exempt", [False, True])
+@pytest.mark.parametrize(
+    ("component", "tolerance"),
+    [(MOMENTUM, 0), (Named("Momentum", {"momentum": 0.9, "use_nesterov": True}), 0), (Named("Adam"), 2e-6)],
+)
+def test_one_call_for_all_parameters_gives_what_a_call_for_each_does(
+    component: Named, tolerance: float, exempt: bool, clip_norm: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(component, weight_decay=0.125, one_dim_param_no_weight_decay=exempt, clip_norm=clip_norm)
+    found = train(settings, "float32")
+    monkeypatch.setattr(optimizers, "_is_float32", lambda common: False)
+    for name, (before, _, after) in train(settings, "float32").items():
+        np.testing.assert_allclose(found[name][2], after, rtol=tolerance, atol=tolerance, err_msg=name)
+        assert np.abs(after - before).max() > 1e-3
+
+
+@pytest.mark.parametrize("component", [MOMENTUM, Named("Adam")])
+def test_float32_parameters_are_updated_in_one_call_a_group_and_float64_ones_are_not(
+    component: Named, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+
+    def watched(update: Callable[..., Any], *given: Any) -> Any:
+        calls.append(len(given[0]))
+        return update(*given)
+
+    for name in ("merged_momentum_", "merged_adam_"):
+        monkeypatch.setattr(paddle._C_ops, name, partial(watched, getattr(paddle._C_ops, name)))
+    train(Settings(component, weight_decay=0.125, one_dim_param_no_weight_decay=True))
+    assert calls == []
+    train(Settings(component, weight_decay=0.125, one_dim_param_no_weight_decay=True), "float32")
+    assert calls == [2, 4] * STEPS
 
 
 def test_l1_adds_the_sign_of_the_weight() -> None:
