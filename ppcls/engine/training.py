@@ -44,13 +44,13 @@ class Training:
     """
 
     def __init__(self, stage: Stage, pulse: Pulse | None = None) -> None:
+        _require_compilable(stage.config)
         self._pulse = pulse or Pulse()
         self.engine = Engine(stage, "train")
         if stage.config.Global.use_dali:
             _LOG.warning("Global.use_dali: the project's own reader serves instead")
         self.stage = self.engine.stage
         self.config: Config = self.engine.config
-        _require_compilable(self.config)
         self.loader: Loader = self.engine.loader("Train")
         self.plan = _plan(self.config)
         self.judge: Judge | None = self.engine.judge() if self.plan.eval_interval > 0 else None

@@ -12,6 +12,7 @@ from bad_runs import ends
 from tiny_run import NAME, TIPC, events, run, same, train, weights, write_config
 
 from ppcls.config.schema import AMPConfig
+from ppcls.engine.evaluate import Judge
 from ppcls.engine.precision import Overflow, Precision
 from ppcls.utils.checkpoint import CheckpointStore, Payload
 
@@ -56,12 +57,11 @@ def test_the_mixed_precision_line_of_the_tipc_chain_trains_on_a_cpu_with_one_war
 
 
 def test_every_command_follows_a_recipe_with_the_whole_of_amp_on_a_cpu(
-    tmp_path: Path, plain: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     more = "AMP: {level: O2, dtype: bfloat16, use_fp16_test: True, use_promote: True}\n"
-    folder = train(tmp_path, EMA, more=more)
+    folder = train(tmp_path, EMA, "Global.epochs=1", more=more)
     assert capsys.readouterr().out.count(SAID.format("O2")) == 1
-    assert same(weights(folder / "latest"), weights(plain / "latest"))
     config, source = write_config(tmp_path, more), f"Global.pretrained_model={folder / 'latest'}"
     assert run("eval", config, source) == 0
     assert capsys.readouterr().out.count(SAID.format("O2")) == 1
@@ -112,6 +112,11 @@ def test_an_overflow_leaves_the_update_out_and_halves_the_scale(
     assert [u.states["scaler"]["scale"] for u in (before, after, later)] == [128.0, 64.0, 64.0]
     assert not same(moments(after), moments(later))
     assert after.states["skips"] == [0, 0]
+
+
+def test_an_overflow_that_a_lower_scale_cures_is_none_of_on_nan_skip(half: None, tmp_path: Path) -> None:
+    states = unit(train(tmp_path, DYNAMIC, OVERFLOW, *SHORT, "Global.on_nan=skip"), 3).states
+    assert (states["skips"], states["scaler"]["scale"]) == ([0, 0], 64.0)
 
 
 def test_a_scale_that_has_fallen_to_one_makes_an_overflow_a_failure(
@@ -186,6 +191,14 @@ def test_an_evaluation_casts_where_use_fp16_test_says_so(
     casts.clear()
     assert run("eval", write_config(tmp_path), amp, f"Global.pretrained_model={folder / 'latest'}") == 0
     assert [given for given in casts if "level" in given] == [how] * judged
+
+
+@pytest.mark.parametrize(
+    ("computed", "wanted"), [("float16", "float32"), ("bfloat16", "float32"), ("float32", "float32"), ("float64",) * 2]
+)
+def test_loss_and_metrics_take_logits_of_at_least_float32(computed: str, wanted: str) -> None:
+    judge = Judge(None, None, None, 0)
+    assert str(judge.answers(lambda images: images, paddle.ones([1, 2], computed)).dtype) == f"paddle.{wanted}"
 
 
 def test_bfloat16_has_no_loss_scale(half: None, caplog: pytest.LogCaptureFixture) -> None:
