@@ -9,7 +9,7 @@ import numpy as np
 import paddle
 import pytest
 from bad_runs import ends
-from tiny_run import NAME, TIPC, events, run, same, train, weights, write_config
+from tiny_run import NAME, ROOT, TIPC, events, run, same, train, weights, write_config
 
 from ppcls.config.schema import AMPConfig
 from ppcls.engine.evaluate import Judge
@@ -66,6 +66,8 @@ def test_every_command_follows_a_recipe_with_the_whole_of_amp_on_a_cpu(
     assert run("eval", config, source) == 0
     assert capsys.readouterr().out.count(SAID.format("O2")) == 1
     assert run("export", config, source) == 0
+    assert run("infer", config, source, f"Infer.infer_imgs={ROOT / 'demo' / 'cat.jpg'}") == 0
+    assert "'class_ids'" in capsys.readouterr().out
 
 
 def test_scaling_by_a_power_of_two_gives_the_weights_of_a_run_without(
