@@ -58,9 +58,7 @@ class Engine:
         self.network = build_model(self.config.Arch)
         if mode == "train" and self.config.Arch.use_sync_bn and dist.world_size() > 1:
             self.network = synchronise(self.network)
-        self.precision = Precision(self.config.AMP if mode in ("train", "eval") else None, trains=mode == "train")
-        if mode in ("train", "eval"):
-            self.precision.announce()
+        self.precision = _precision(self.config, mode)
         self.card: ModelCard | None = None
         if mode != "train":
             self._load_all_weights(mode)
@@ -196,6 +194,16 @@ class Engine:
         if not strict and card_path(weights.path).exists():
             _LOG.info("%s lies beside; a training prepares pictures as its config says", card_path(weights.path))
         return weights.path
+
+
+def _precision(config: Config, mode: str) -> Precision:
+    """What the log then says that a training or an evaluation computes in; answers and exports are float32."""
+    if mode not in ("train", "eval"):
+        return Precision()
+    keeps_masters = config.Optimizer is None or config.Optimizer.multi_precision is not False
+    precision = Precision(config.AMP, trains=mode == "train", keeps_masters=keeps_masters)
+    precision.announce()
+    return precision
 
 
 def _with_seed(stage: Stage) -> Stage:

@@ -87,11 +87,13 @@ class Precision:
     Args:
         config: None is off.
         trains: an evaluation of its own has no loss to scale, and its weights stay float32.
+        keeps_masters: whether the optimizer moves float32 master weights.
     """
 
-    def __init__(self, config: AMPConfig | None = None, *, trains: bool = True) -> None:
+    def __init__(self, config: AMPConfig | None = None, *, trains: bool = True, keeps_masters: bool = True) -> None:
         self._config = config or AMPConfig(use_amp=False)
         self._trains = trains
+        self._keeps_masters = keeps_masters
         wanted = self._config.use_amp and (trains or self._config.use_fp16_test)
         self._problem = compat.low_precision_problem(self._config.dtype) if wanted else None
         self._is_on = wanted and self._problem is None
@@ -123,17 +125,13 @@ class Precision:
         is_low = self._config.use_fp16_test or (self._trains and self._config.level == "O2")
         return self.autocast() if is_low else nullcontext()
 
-    def lower(self, network: nn.Layer, rule: optimizer.Optimizer, *, keeps_masters: bool = True) -> None:
-        """At O2 cast the network's weights, once it has those it starts from; before it is wrapped for many ranks.
-
-        Args:
-            keeps_masters: whether ``rule`` moves float32 master weights.
-        """
+    def lower(self, network: nn.Layer, rule: optimizer.Optimizer) -> None:
+        """At O2 cast the network's weights, once it has those it starts from; before it is wrapped for many ranks."""
         if not self._is_on or self._config.level != "O2":
             return
         wide = {parameter.name: parameter.detach().clone() for parameter in network.parameters()}
-        paddle.amp.decorate(network, rule, level="O2", dtype=self._config.dtype, master_weight=keeps_masters)
-        if not keeps_masters:
+        paddle.amp.decorate(network, rule, level="O2", dtype=self._config.dtype, master_weight=self._keeps_masters)
+        if not self._keeps_masters:
             return
         # Not Paddle's own masters, which it makes of the weights after they have lost their digits.
         lowered = [parameter.name for parameter in network.parameters() if parameter.dtype in _LOW]

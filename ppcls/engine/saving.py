@@ -86,7 +86,7 @@ def restore(state: TrainState, unit: Unit) -> None:
     payload = unit.payload
     weights = Weights(payload.params, unit.prefix.with_suffix(".pdparams"), unit.manifest, payload.parameter_names)
     load_into(state.network, weights, strict=True, allow_head_mismatch=False)
-    state.lower()
+    state.precision.lower(state.network, state.optimizer)
     if state.average is not None:
         _restore_average(state.average, unit)
     states = payload.states

@@ -70,7 +70,6 @@ class TrainState:
     step_shift: int = 0  # of the steps that checkpoints are ordered by: they count on where ``step`` was set back
     best: Best | None = None
     precision: Precision = field(default_factory=Precision)
-    keeps_masters: bool = True  # ``Optimizer.multi_precision``: float32 weights beside low ones
     on_nan: str = "stop"
     skips: Skips = field(default_factory=Skips)
     left_out: frozenset[int] = frozenset()  # ``on_nan: rollback``: the updates, from 0, that are not made again
@@ -81,10 +80,6 @@ class TrainState:
     eval_models: dict[str, nn.Layer] = field(default_factory=dict)  # prefix of the metric's name -> model to judge
     clock: Stopwatch = field(default_factory=Stopwatch)
     pulse: Pulse = field(default_factory=Pulse)
-
-    def lower(self) -> None:
-        """Give the network the precision it trains in; it has the weights it starts from by now."""
-        self.precision.lower(self.network, self.optimizer, keeps_masters=self.keeps_masters)
 
     @property
     def is_complete(self) -> bool:

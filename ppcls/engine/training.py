@@ -65,7 +65,7 @@ class Training:
             dist.share(self.engine.network.state_dict().values())
         if self.state.average is not None:
             self.state.average.set_state_dict(self.engine.network.state_dict())
-        self.state.lower()
+        self.state.precision.lower(self.state.network, self.state.optimizer)
         self._wrap()
 
     def continue_from(self, unit: Unit, *, allow_change: bool) -> None:
@@ -155,7 +155,6 @@ class Training:
             epoch_updates=updates,
             average=average,
             precision=self.engine.precision,
-            keeps_masters=self.config.Optimizer.multi_precision is not False,
             on_nan=self.config.Global.on_nan,
             metrics=self._train_metrics(),
             eval_models={"": network} | ({"ema_": average} if average is not None else {}),

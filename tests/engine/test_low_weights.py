@@ -129,8 +129,8 @@ def test_without_master_weights_what_is_kept_is_float32_all_the_same() -> None:
     layer = paddle.nn.Linear(3, 2)
     start = {name: value.numpy() for name, value in layer.state_dict().items()}
     rule = paddle.optimizer.Momentum(0.1, parameters=layer.parameters())
-    precision = Precision(AMPConfig(level="O2", dtype="bfloat16"))
-    precision.lower(layer, rule, keeps_masters=False)
+    precision = Precision(AMPConfig(level="O2", dtype="bfloat16"), keeps_masters=False)
+    precision.lower(layer, rule)
     for name, tensor in precision.weights(layer).items():
         assert tensor.dtype == paddle.float32
         np.testing.assert_allclose(tensor.numpy(), start[name], rtol=2**-7)
