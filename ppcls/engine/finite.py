@@ -16,6 +16,12 @@ def is_finite(losses: Mapping[str, Tensor], parameters: Iterable[Tensor]) -> boo
     return not dist.all_max([float(is_bad)])[0]
 
 
+def first_bad_gradient(network: nn.Layer) -> str:
+    """The name of the first parameter whose gradient is not finite; reads the device for every one before it."""
+    named = [(name, parameter.grad) for name, parameter in network.named_parameters() if parameter.grad is not None]
+    return next((name for name, gradient in named if not bool(paddle.isfinite(gradient).all())), "")
+
+
 def statistics(network: nn.Layer) -> list[tuple[Tensor, Tensor]]:
     """What a forward pass changes by itself, the running statistics of batch norm: each tensor, and a copy."""
     return [(tensor, tensor.clone()) for tensor in network.state_dict().values() if tensor.stop_gradient]

@@ -19,10 +19,14 @@ MASTER = "_fp32_master_0"  # what Paddle's optimizers append to a parameter's na
 
 
 class Overflow(NamedTuple):
-    """Gradients that float16 could not hold at loss scale ``scale``, which is ``next_scale`` from here on."""
+    """Gradients that float16 could not hold at loss scale ``scale``, which is ``next_scale`` from here on.
+
+    ``where``: the first parameter with such a gradient, where no lower scale may cure it.
+    """
 
     scale: float
     next_scale: float
+    where: str = ""
 
     @property
     def is_cured(self) -> bool:

@@ -10,7 +10,7 @@ from paddle import Tensor
 
 from ppcls.data import Batch, Loader
 from ppcls.engine.evaluate import UNREADABLE
-from ppcls.engine.finite import is_finite, put_back, statistics
+from ppcls.engine.finite import first_bad_gradient, is_finite, put_back, statistics
 from ppcls.engine.hooks.hook import Hook
 from ppcls.engine.plan import Plan
 from ppcls.engine.precision import Overflow, in_float32
@@ -67,8 +67,9 @@ def _update(
         put_back(before)
         return False, None
     overflow = state.precision.update(state.optimizer)
-    if before is not None and overflow is not None and not overflow.is_cured:
-        put_back(before)
+    if overflow is not None and not overflow.is_cured:
+        overflow = overflow._replace(where=first_bad_gradient(state.network))
+        put_back(before or [])
     return overflow is None, overflow
 
 

@@ -100,8 +100,9 @@ class NanGuard(Hook):
         else:
             self._unread.append(entry)
             self.check()  # of bad updates the first is named
-            advice = f"the loss scale is {overflow.scale:g}; set AMP.use_dynamic_loss_scaling, or lower the rate"
-            raise BadUpdate(f"{self._message(entry)}; {advice}", entry.update)
+            place = f"{overflow.where} first, at loss scale {overflow.scale:g}"
+            advice = "set AMP.use_dynamic_loss_scaling, or lower the learning rate"
+            raise BadUpdate(f"{self._message(entry)}; {place}; {advice}", entry.update)
 
     def _count(self, state: TrainState, entry: _Unread) -> None:
         state.skips = Skips(state.skips.in_a_row + 1, state.skips.total + 1)
