@@ -151,8 +151,6 @@ class Later:
 # Take a line out when the engine learns to follow the key.
 NOT_YET: Mapping[str, Later] = {
     "Global.to_static": Later(False),
-    "Arch.data_format": Later("NCHW", ("train", "eval", "infer", "export")),
-    "Arch.input_image_channel": Later(3, ("train", "eval", "infer", "export")),
     "AMP.use_amp": Later(False),
 }
 
