@@ -240,7 +240,6 @@ def test_a_run_gives_the_same_weights_and_numbers_in_both_layouts(runs: dict[str
 def test_weights_load_across_layouts_and_evaluate_and_export_alike(
     runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("paddle2onnx")
     config = write_config(tmp_path)
     pictures = make_pictures(tmp_path / "pictures")
     for name in ("cut.jpg", "page.jpg", "empty.jpg"):
@@ -255,14 +254,23 @@ def test_weights_load_across_layouts_and_evaluate_and_export_alike(
         answers.append(capsys.readouterr().out)
         assert run("eval", config, *choice) == 0
         evaluations.append(float(re.findall(r"loss: ([\d.]+)", capsys.readouterr().out)[-1]))
-        assert run("export", config, *choice, flags=("--onnx",)) == 0
-        prefix = tmp_path / layout / "inference"
-        outputs += [load_program(prefix)(images), onnx_runner(prefix)(images)]
+        assert run("export", config, *choice) == 0
+        outputs.append(load_program(tmp_path / layout / "inference")(images))
     assert "class_ids" in answers[0]
     assert answers[0].count("file_name") == answers[1].count("file_name") == 8
     assert evaluations[0] == pytest.approx(evaluations[1], abs=1e-4)
-    for output in outputs[1:]:
-        np.testing.assert_allclose(output, outputs[0], rtol=0, atol=1e-5 * np.abs(outputs[0]).max())
+    np.testing.assert_allclose(outputs[1], outputs[0], rtol=0, atol=1e-5 * np.abs(outputs[0]).max())
+
+
+def test_a_network_in_nhwc_exports_to_onnx(runs: dict[str, Path], tmp_path: Path) -> None:
+    pytest.importorskip("paddle2onnx")
+    start = f"Global.pretrained_model={out(runs['NHWC']) / 'latest'}"
+    given = (*FOUR, LAST, start, f"Global.save_inference_dir={tmp_path / 'to'}")
+    assert run("export", write_config(tmp_path), *given, flags=("--onnx",)) == 0
+    images = np.random.default_rng(0).standard_normal([3, 4, 32, 32]).astype("float32")
+    expected = load_program(tmp_path / "to/inference")(images)
+    got = onnx_runner(tmp_path / "to/inference")(images)
+    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
 def test_a_run_of_three_channels_is_no_start_for_one_of_four(
