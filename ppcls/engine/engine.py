@@ -146,7 +146,8 @@ class Engine:
     def export(self, onnx: bool = False) -> list[Path]:
         """Write ``inference.*`` into ``Global.save_inference_dir`` and print the files.
 
-        Programs compute in NCHW whatever ``Arch.data_format`` says: they answer the same, and ONNX knows no other.
+        Programs compute in NCHW whatever ``Arch.data_format`` says. They answer the same; of others, Paddle Inference
+        stops on a CPU (3.3, oneDNN), and paddle2onnx aborts the process.
         """
         settings = self.config.Global
         network = self.network if self.config.Arch.data_format == NCHW else compute_in(self.network, NCHW)
