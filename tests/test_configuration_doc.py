@@ -8,7 +8,6 @@ import pytest
 
 from ppcls.config import schema
 from ppcls.config.load import scalar
-from ppcls.config.refused import NOT_YET
 from ppcls.config.schema import Component
 
 TEXT = (Path(__file__).resolve().parents[1] / "docs" / "configuration.md").read_text(encoding="utf-8")
@@ -56,8 +55,3 @@ def test_the_documented_default_is_the_one_that_holds(key: str) -> None:
     if text == "''":
         listed = ""
     assert listed == (list(default) if isinstance(default, tuple) else default)
-
-
-@pytest.mark.parametrize("key", KEYS)
-def test_a_key_is_called_not_yet_as_long_as_it_is(key: str) -> None:
-    assert ROWS[key][1].startswith("Not yet") == (key in NOT_YET)

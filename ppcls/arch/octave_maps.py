@@ -38,7 +38,7 @@ def trace_octaves(network: nn.Layer, image: Tensor) -> Trace:
     """Run one picture through the network in eval mode.
 
     Args:
-        image: float32 ``[1, 3, H, W]``.
+        image: float32 ``[1, C, H, W]``; the network computes in NCHW.
     Raises:
         ValueError: no map of the network is in two octaves.
     """

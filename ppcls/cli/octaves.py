@@ -25,14 +25,17 @@ def octaves(args: argparse.Namespace) -> int:
         DataError: the picture cannot be read.
     """
     engine = engine_of(args, "infer")
+    from ppcls.arch import NCHW, compute_in
     from ppcls.data.preprocess import Pipeline
+    from ppcls.data.preprocess.float32 import in_float32
     from ppcls.engine.octaves import draw_octaves, shares
     from ppcls.engine.predict import read_image
 
-    pipeline = Pipeline.for_inference(engine.config.Infer.transforms)
+    pipeline = Pipeline.for_inference(in_float32(engine.config.Infer.transforms))
     image = read_image(str(args.image), pipeline)
+    network = engine.network if engine.config.Arch.data_format == NCHW else compute_in(engine.network, NCHW)
     try:
-        trace = draw_octaves(engine.network, image, args.out)
+        trace = draw_octaves(network, image, args.out)
     except ValueError as error:
         raise ConfigError(f"Arch: {error}") from error
     for path, share in shares(trace.macs).items():

@@ -6,6 +6,7 @@ from typing import Any
 
 from ppcls.config import schema
 from ppcls.config.catalogue import Catalogue
+from ppcls.config.channels import channel_problems
 from ppcls.config.check import Problem, unknown_name
 from ppcls.config.reader import Reader, join
 from ppcls.config.schema import Component, Config
@@ -36,6 +37,7 @@ def parse_config(document: Mapping[str, Any], mode: str, catalogue: Catalogue) -
         "Hooks": reader.when(trains).components(top.get("Hooks"), "Hooks", "HOOKS"),
     }
     _check_together(reader.when(trains), values["Global"], values["AMP"])
+    reader.problems += channel_problems(values, mode)
     return (None if reader.problems else Config(**values)), reader.problems
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from ppcls.config import schema
 from ppcls.config.catalogue import Catalogue
 from ppcls.config.check import Problem, UnknownArgument, check_component
-from ppcls.config.refused import OFF, REFUSED, not_yet
+from ppcls.config.refused import OFF, REFUSED
 from ppcls.config.schema import Component
 from ppcls.config.values import Mismatch, convert, show
 from ppcls.utils.suggest import did_you_mean
@@ -96,7 +96,6 @@ class Reader:
             if self.mode in field.metadata.get("needed", ()):
                 self.demand(place, "missing")
                 is_whole &= field.default is not dataclasses.MISSING
-            self._check_later(place, field.default)
         if len(self.problems) > before or not is_whole or _is_missing(built, cls):
             return None
         made = cls(**values, **built)
@@ -114,12 +113,7 @@ class Reader:
         numbers = value if isinstance(value, tuple) else [value]
         if low is not None and any(number is not None and number < low for number in numbers):
             self.add(key, f"expected at least {low}; got {show(list(value) if isinstance(value, tuple) else value)}")
-        self._check_later(key, value)
         return value
-
-    def _check_later(self, key: str, value: Any) -> None:
-        if reason := not_yet(key, value, self.mode):
-            self.demand(key, reason)
 
     def component(self, component: Component, table: str, known: Iterable[str] = (), flat: bool = False) -> Component:
         """The component with converted arguments.

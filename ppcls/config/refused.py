@@ -138,26 +138,3 @@ def foreign(table: str, name: str, offered: list[str]) -> str | None:
     reason = f" ({REASONS[name]})" if name in REASONS else ""
     there_are = ", ".join(offered) if len(offered) <= 20 else f"{len(offered)} others, which `ppcls list` prints"
     return f"{name!r} of PaddleClas is not offered{reason}; there are: {there_are}"
-
-
-@dataclass(frozen=True)
-class Later:
-    """A setting that the schema knows and the engine cannot follow yet."""
-
-    off: Any
-    modes: tuple[str, ...] = ("train",)
-
-
-# Take a line out when the engine learns to follow the key.
-NOT_YET: Mapping[str, Later] = {
-    "Arch.data_format": Later("NCHW", ("train", "eval", "infer", "export")),
-    "Arch.input_image_channel": Later(3, ("train", "eval", "infer", "export")),
-}
-
-
-def not_yet(key: str, value: Any, mode: str) -> str | None:
-    """Why a setting that would have no effect today is refused; None when it asks for nothing or is followed."""
-    later = NOT_YET.get(key)
-    if later is None or mode not in later.modes or value == later.off:
-        return None
-    return "is not available yet; leave it " + ("out" if later.off is None else f"at {later.off!r}")

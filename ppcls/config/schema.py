@@ -94,9 +94,6 @@ class GlobalConfig:
         """Bad values, as (key, what is wrong)."""
         if not re.fullmatch(r"cpu|gpu|gpu:\d+|auto", self.device):
             yield "device", f"expected cpu, gpu, gpu:N or auto; got {self.device!r}, which is not supported here"
-        if self.image_shape[0] != 3:
-            shape = list(self.image_shape)
-            yield "image_shape", f"expected [3, height, width], the networks take 3 channels; got {shape}"
         if not self.log_ranks or min(self.log_ranks) < 0:
             yield "log_ranks", f"expected ranks from 0 on, as in '0,1'; got {list(self.log_ranks)}"
 
@@ -110,8 +107,8 @@ class ArchConfig:
     pretrained: str | bool | None = setting(None, read=false_is_null)  # path or URL; True: published weights
     infer_add_softmax: bool = True  # the exported program ends in a softmax
     use_sync_bn: bool = False  # batch statistics over all ranks
-    data_format: Literal["NCHW", "NHWC"] = "NCHW"
-    input_image_channel: int = setting(3, low=1)
+    data_format: Literal["NCHW", "NHWC"] = "NCHW"  # what the network computes in; pictures come as NCHW
+    input_image_channel: Literal[3, 4] = 3  # of every picture; the fourth holds zeros
 
     @property
     def name(self) -> str:

@@ -13,6 +13,7 @@ from ppcls.data.dataloader.source import Source
 from ppcls.data.dataloader.thread_source import ThreadSource
 from ppcls.data.dataloader.values import Batch, BatchId, Dataset, HostBatch, Item
 from ppcls.data.preprocess import Pipeline
+from ppcls.data.preprocess.float32 import in_float32
 from ppcls.registry import BATCH_OPS, DATASETS, SAMPLERS
 from ppcls.utils.errors import ConfigError
 
@@ -35,13 +36,21 @@ __all__ = [
 
 
 def build_loader(
-    config: LoaderConfig, *, split: str, class_num: int, seed: int, rank: int = 0, world: int = 1
+    config: LoaderConfig,
+    *,
+    split: str,
+    class_num: int,
+    seed: int,
+    rank: int = 0,
+    world: int = 1,
+    takes_float16: bool = False,
 ) -> Loader:
     """The loader of ``DataLoader.<split>``; lists are checked here, before the first batch.
 
     Args:
         split: ``Train`` (ranks get equal shares, padded) or ``Eval`` (each sample once over all ranks).
         seed: of orders, crops and mixing.
+        takes_float16: whether batches are float16 where an op says so.
     Raises:
         ConfigError: names or arguments that do not build; list or folder not there.
         DataError: bad lines in the list, or too few samples for one batch.
@@ -49,7 +58,7 @@ def build_loader(
     key = f"DataLoader.{split}"
     dataset = DATASETS.build(config.dataset.component, class_num=class_num)
     on_error = _on_error(dataset, split)
-    pipeline = build_pipeline(config, dataset)
+    pipeline = build_pipeline(config, dataset, takes_float16)
     reader = Reader(dataset, pipeline.host, seed, on_error)
     order = {name: getattr(config.sampler, name) for name in ("batch_size", "shuffle", "drop_last")}
     batches = SAMPLERS.build(
@@ -78,11 +87,12 @@ def build_to_device(
     return ToDevice(pipeline.device, mixing, seed, rank)
 
 
-def build_pipeline(config: LoaderConfig, dataset: Dataset) -> Pipeline:
+def build_pipeline(config: LoaderConfig, dataset: Dataset, takes_float16: bool = False) -> Pipeline:
     """The transforms of a split; ConfigError for ops that do not build or an order that cannot work."""
     settings = config.dataset
     limit = dataset.rule.max_pixels
-    return Pipeline.from_components(settings.transform_ops, fast_decode=settings.fast_decode, max_pixels=limit)
+    ops = settings.transform_ops if takes_float16 else in_float32(settings.transform_ops)
+    return Pipeline.from_components(ops, fast_decode=settings.fast_decode, max_pixels=limit)
 
 
 def _on_error(dataset: Dataset, split: str) -> str:

@@ -9,11 +9,12 @@ import numpy as np
 import paddle
 import paddle.nn.functional as F
 
-from ppcls.arch import build_model, synchronise
+from ppcls.arch import NCHW, build_model, compute_in, synchronise
 from ppcls.config import Config, Stage
 from ppcls.data import Loader, build_loader
 from ppcls.data import postprocess as _  # noqa: F401  registers its names
 from ppcls.data.preprocess import Pipeline
+from ppcls.data.preprocess.float32 import in_float32
 from ppcls.engine import lines
 from ppcls.engine.card import follow_card
 from ppcls.engine.evaluate import EvaluationStopped, Judge, Watch, judge_model
@@ -111,7 +112,10 @@ class Engine:
         config = getattr(self.config.DataLoader, split)
         class_num = self.config.Arch.class_num
         where = {"rank": dist.rank(), "world": dist.world_size()}
-        return build_loader(config, split=split, class_num=class_num, seed=self.seed, **where)
+        takes_float16 = split == "Train" and self.config.AMP.use_amp and paddle.get_device().startswith("gpu")
+        return build_loader(
+            config, split=split, class_num=class_num, seed=self.seed, takes_float16=takes_float16, **where
+        )
 
     def infer(self, json_file: Path | None = None, csv_file: Path | None = None) -> None:
         """Print a Python list of answers a batch on standard output.
@@ -120,7 +124,7 @@ class Engine:
             PpclsError: ``partial``: some pictures could not be read; each is named in the log, the others are answered.
         """
         config = self.config.Infer
-        pipeline = Pipeline.for_inference(config.transforms)
+        pipeline = Pipeline.for_inference(in_float32(config.transforms))
         post_process = POSTPROCESSES.build(config.PostProcess)
         images = find_images(config.infer_imgs, config.infer_list)
         answers: list[Answer] = []
@@ -143,8 +147,13 @@ class Engine:
             raise PpclsError(f"{counts}; they are named above, the others are answered", "partial")
 
     def export(self, onnx: bool = False) -> list[Path]:
-        """Write ``inference.*`` into ``Global.save_inference_dir`` and print the files."""
+        """Write ``inference.*`` into ``Global.save_inference_dir`` and print the files.
+
+        Programs compute in NCHW whatever ``Arch.data_format`` says. They answer the same; of others, Paddle Inference
+        stops on a CPU (3.3, oneDNN), and paddle2onnx aborts the process.
+        """
         settings = self.config.Global
+        network = self.network if self.config.Arch.data_format == NCHW else compute_in(self.network, NCHW)
         plan = ExportPlan(
             Path(settings.save_inference_dir),
             settings.image_shape,
@@ -152,7 +161,7 @@ class Engine:
             onnx,
             about(self.config, self.card),
         )
-        files = export(self.network, plan)
+        files = export(network, plan)
         for path in files:
             _LOG.info("wrote %s", path)
         return files

@@ -59,7 +59,7 @@ def evaluate(forward: Callable[[Tensor], Tensor], judge: Judge, epoch: int, watc
     """Means over every sample once, whatever the number of ranks and the size of the last batch.
 
     Args:
-        forward: images ``[N, 3, H, W]`` -> logits ``[N, class_num]``.
+        forward: images ``[N, C, H, W]`` -> logits ``[N, class_num]``.
         epoch: for the log lines; 0 for a run of its own.
     Returns:
         Parts of the loss, ``loss``, then the metrics in the order of the config; at last ``unreadable``, if some

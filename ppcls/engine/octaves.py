@@ -22,7 +22,7 @@ def draw_octaves(network: nn.Layer, image: np.ndarray, target: Path) -> Trace:
     """Draw a row a resolution into ``target`` and return what was drawn.
 
     Args:
-        image: float32 ``[3, H, W]``, as the network takes it.
+        image: float32 ``[C, H, W]``, as the network takes it; the first three channels are drawn.
     Raises:
         ValueError: no map of the network is in two octaves.
         ConfigError: matplotlib is missing, or cannot draw such a file.
@@ -32,7 +32,7 @@ def draw_octaves(network: nn.Layer, image: np.ndarray, target: Path) -> Trace:
     figure = new_figure(4 * _SIDE, (rows + 1) * _SIDE)
     grid = figure.add_gridspec(rows + 1, 4)
     first = figure.add_subplot(grid[0, 0])
-    first.imshow(_visible(image))
+    first.imshow(_visible(image[:3]))
     _bare(first, "picture")
     _draw_shares(figure.add_subplot(grid[0, 1:]), trace.macs)
     for row, maps in enumerate(trace.maps, start=1):

@@ -1,17 +1,16 @@
 """Networks by their YAML name."""
 
-from types import SimpleNamespace
-
 import paddle
 import pytest
 
 from ppcls.arch import build_model
+from ppcls.config.schema import ArchConfig, Component
 from ppcls.utils.errors import ConfigError
 
 
 def build(name, class_num=10, **kwargs):
-    component = SimpleNamespace(name=name, kwargs=kwargs, key="Arch")
-    return build_model(SimpleNamespace(class_num=class_num, component=component))
+    component = Component(name, kwargs, "Arch")
+    return build_model(ArchConfig(class_num=class_num, component=component))
 
 
 def test_width_alpha_and_class_num_reach_the_network():

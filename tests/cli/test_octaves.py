@@ -28,10 +28,13 @@ def words(home: Path, *more: str) -> list[str]:
 def test_a_picture_is_drawn_and_the_shares_are_printed(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = home / "seen.png"
     assert main(["octaves", *words(home, "--out", str(target))]) == 0
-    assert cv2.imread(str(target)).shape[2] == 3
-    shares = dict(re.findall(r"^(\w+) +([\d.]+)% +[\d,]+ multiply-adds$", capsys.readouterr().out, re.MULTILINE))
+    drawn, told = cv2.imread(str(target)), capsys.readouterr().out
+    assert drawn.shape[2] == 3
+    shares = dict(re.findall(r"^(\w+) +([\d.]+)% +[\d,]+ multiply-adds$", told, re.MULTILINE))
     assert list(shares) == ["h2h", "h2l", "l2h", "l2l", "plain"]
     assert sum(map(float, shares.values())) == pytest.approx(100, abs=0.3)
+    assert main(["octaves", *words(home, "-o", "Arch.data_format=NHWC", "--out", str(target))]) == 0
+    assert (capsys.readouterr().out, cv2.imread(str(target)).tolist()) == (told, drawn.tolist())
 
 
 def test_what_cannot_be_drawn_is_told(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,12 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from ppcls.config import refused
 from ppcls.config.catalogue import build_catalogue
 from ppcls.config.load import load_document
 from ppcls.config.override import apply_override, parse_override
 from ppcls.config.parse import parse_config
-from ppcls.config.refused import Later
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -108,15 +106,3 @@ def test_refused_key_says_why(key: str, reason: str):
 )
 def test_name_of_paddleclas_says_what_is_offered_instead(override: str, key: str, message: str):
     assert problems_of(override)[key].startswith(message)
-
-
-def test_setting_without_effect_yet_is_refused_where_it_would_act(monkeypatch: pytest.MonkeyPatch):
-    later = {"Global.keep_last": Later(3), "AMP.use_amp": Later(False)}
-    monkeypatch.setattr(refused, "NOT_YET", later)
-    on = ("Global.keep_last=5", "AMP={level: O1}")
-    assert problems_of(*on) == {
-        "Global.keep_last": "is not available yet; leave it at 3",
-        "AMP.use_amp": "is not available yet; leave it at False",
-    }
-    assert problems_of(*on, mode="eval") == {}
-    assert problems_of("Global.keep_last=3", "AMP={use_amp: False}") == {}

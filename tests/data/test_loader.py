@@ -243,3 +243,14 @@ def test_what_does_not_fit_the_split_is_a_config_error(folder):
     config = LoaderConfig(dataset=dataset, sampler=SamplerConfig(batch_size=4))
     with pytest.raises(ConfigError, match="batch_transform_ops are for training only"):
         build_loader(config, split="Eval", class_num=5, seed=1)
+
+
+def test_batches_are_float16_only_where_they_are_taken():
+    half = Component("NormalizeImage", {"order": "", "output_fp16": True, "channel_num": 4}, "ops.2.NormalizeImage")
+    config = _config(ops=(*OPS, half))
+    taken, kept = (_load(config, takes_float16=takes)[0][1] for takes in (True, False))
+    assert (taken.dtype, kept.dtype) == (np.float16, np.float32)
+    assert taken.shape == kept.shape == (4, 4, 24, 24)
+    assert not kept[:, 3].any()
+    np.testing.assert_allclose(taken, kept, atol=2e-3)
+    assert (kept != kept.astype(np.float16)).any()

@@ -123,7 +123,8 @@ def findings(folder: Path) -> dict[str, object]:
     return {
         "evaluation": evaluate_sizes(folder),
         **{name: train_exactly(folder, case) for name, case in CASES.items()},
-        "uneven": normalise_unevenly(),
+        "uneven": normalise_unevenly("NCHW"),
+        "uneven in NHWC": normalise_unevenly("NHWC"),
         "statistics": share_what_differs(),
     }
 

@@ -13,6 +13,7 @@ from tiny_run import write_config
 from ppcls.arch import synchronise
 from ppcls.arch.backbone.model_zoo.oct_mobilenet_v2 import OctInvertedResidual
 from ppcls.arch.layers.conv_bn import batch_norm, conv2d
+from ppcls.arch.layers.layout import DataFormat, Picture, compute_in
 from ppcls.arch.layers.octave import OctaveChannels
 from ppcls.config import Stage, load_run
 from ppcls.engine.train import train_step
@@ -176,21 +177,28 @@ def _written() -> int:
     return int(counts["wchar"])
 
 
-def normalise_unevenly() -> dict[str, float]:
-    """Largest differences between batch norm of 7 samples and of as many on ranks that hold 4, 2, 1 or 5, 2 of them."""
+def normalise_unevenly(data_format: DataFormat) -> dict[str, float]:
+    """Largest differences between batch norm of 7 samples and of as many on ranks that hold 4, 2, 1 or 5, 2 of them.
+
+    Args:
+        data_format: what the ranks compute in; the plain norm does so in NCHW.
+    """
     edges = {1: [0, 7], 2: [0, 5, 7], 3: [0, 4, 6, 7]}[dist.world_size()]
     own = slice(*edges[dist.rank() : dist.rank() + 2])
     rng = np.random.default_rng(3)
     images, wanted = (rng.standard_normal([7, 3, 5, 4]) * 3 + 5 for _ in range(2))
-    alone, shared = (nn.Sequential(nn.BatchNorm2D(3)).to(dtype="float64") for _ in range(2))
+    alone = nn.Sequential(nn.BatchNorm2D(3)).to(dtype="float64")
+    shared = nn.Sequential(Picture(), nn.BatchNorm2D(3)).to(dtype="float64")
+    shared = synchronise(compute_in(shared, data_format))
+    back = [0, 1, 2, 3] if data_format == "NCHW" else [0, 3, 1, 2]
     results = []
-    for network, part in ((alone, slice(None)), (synchronise(shared), own)):
+    for network, part, order in ((alone, slice(None), [0, 1, 2, 3]), (shared, own, back)):
         for name, values in zip(("weight", "bias"), ([0.5, -1.0, 2.0], [0.1, 0.2, 0.3]), strict=True):
-            getattr(network[0], name).set_value(np.array(values))
+            getattr(network[-1], name).set_value(np.array(values))
         x = paddle.to_tensor(images[part], stop_gradient=False)
-        y = network(x)
+        y = network(x).transpose(order)
         (y * paddle.to_tensor(wanted[part])).sum().backward()
-        results.append((y, x.grad, network[0]))
+        results.append((y, x.grad, network[-1]))
     (y, dx, norm), (own_y, own_dx, own_norm) = results
     pairs = {
         "y": (y[own], own_y),

@@ -17,8 +17,8 @@ VALUES = {  # what is set -> the line that tells it
     "Global.keep_last=0": "Global.keep_last  expected at least 1; got 0",
     "Global.seed=-1": "Global.seed  expected at least 0; got -1",
     "Global.device=cuda": "Global.device  expected cpu, gpu, gpu:N or auto; got 'cuda', which is not supported here",
-    "Global.image_shape=[32, 32, 3]": "Global.image_shape  expected [3, height, width], the networks take 3 channels; "
-    "got [32, 32, 3]",
+    "Global.image_shape=[32, 32, 3]": "Global.image_shape  expected [3, height, width], as Arch.input_image_channel is "
+    "3; got [32, 32, 3]",
     "global.epochs=2": "global  unknown key; did you mean 'Global'?",
     "Arch.class_num=many": "Arch.class_num  expected an integer; got 'many'",
     "Arch.scal=0.5": "Arch.scal  OctMobileNetV2 has no such argument; did you mean 'scale'?",

@@ -173,9 +173,10 @@ def test_training_changed_what_is_compared(one: dict) -> None:
     assert one["frozen"]["weights"][NORMS[0]] == [0.0] * len(one["frozen"]["weights"][NORMS[0]])
 
 
+@pytest.mark.parametrize("case", ["uneven", "uneven in NHWC"])
 @pytest.mark.parametrize("ranks", ["two", "three"])
-def test_statistics_over_ranks_count_every_sample_once(ranks: str, request: pytest.FixtureRequest) -> None:
-    differences = request.getfixturevalue(ranks)["uneven"]
+def test_statistics_over_ranks_count_every_sample_once(ranks: str, case: str, request: pytest.FixtureRequest) -> None:
+    differences = request.getfixturevalue(ranks)[case]
     assert set(differences) == {"y", "dx", "mean", "variance", "weight", "bias"}
     assert max(differences.values()) < 1e-12
 

@@ -6,6 +6,8 @@ import numpy as np
 import paddle
 from paddle import Tensor, nn
 
+from ppcls.arch.layers.layout import NCHW, DataFormat, column, sides
+
 # Up to this many pixels the product below beats Paddle's kernel, which runs one tiny product a sample and channel:
 # [32, 240, 2, 2] forward and backward 1.4 ms against 74, [32, 96, 8, 8] 48 against 75 (2 cores, Paddle 3.3.1).
 _MOST_PIXELS = 64
@@ -23,21 +25,25 @@ class DepthwiseConv2D(nn.Conv2D):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve every channel with its own filter."""
-        is_small = paddle.in_dynamic_mode() and x.shape[2] * x.shape[3] <= _MOST_PIXELS
+        height, width = sides(x, self._data_format)
+        is_small = paddle.in_dynamic_mode() and height * width <= _MOST_PIXELS
         if not (self.training and is_small and x.place.is_cpu_place()):
             return super().forward(x)
-        y = _by_matrices(x, self.weight)
-        return y if self.bias is None else y + self.bias.reshape([1, -1, 1, 1])
+        y = _by_matrices(x, self.weight, self._data_format)
+        return y if self.bias is None else y + column(self.bias, self._data_format)
 
 
-def _by_matrices(x: Tensor, weight: Tensor) -> Tensor:
+def _by_matrices(x: Tensor, weight: Tensor, data_format: DataFormat) -> Tensor:
     """The convolution as a product of each channel's pixels with a matrix made of its filter."""
-    n, c, h, w = x.shape
+    n, c, (h, w) = x.shape[0], len(weight), sides(x, data_format)
     pixels = h * w
     placement = _placement(h, w, weight.shape[2], str(x.dtype).removeprefix("paddle."))
     matrices = paddle.matmul(weight.reshape([c, -1]), placement).reshape([c, pixels, pixels])
-    rows = x.reshape([n, c, pixels]).transpose([1, 0, 2])  # [C, N, H * W]
-    return paddle.bmm(rows, matrices).transpose([1, 0, 2]).reshape([n, c, h, w])
+    if data_format == NCHW:
+        rows = x.reshape([n, c, pixels]).transpose([1, 0, 2])  # [C, N, H * W]
+        return paddle.bmm(rows, matrices).transpose([1, 0, 2]).reshape([n, c, h, w])
+    rows = x.reshape([n, pixels, c]).transpose([2, 0, 1])  # [C, N, H * W]
+    return paddle.bmm(rows, matrices).transpose([1, 2, 0]).reshape([n, h, w, c])
 
 
 @lru_cache(maxsize=64)

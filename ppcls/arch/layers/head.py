@@ -4,6 +4,7 @@ from paddle import Tensor, nn
 
 from ppcls.arch.layers.channels import check_class_num, check_dropout
 from ppcls.arch.layers.conv_bn import linear
+from ppcls.arch.layers.layout import NCHW, DataFormat, pixel_axes
 
 
 class Head(nn.Layer):
@@ -17,6 +18,8 @@ class Head(nn.Layer):
         ``[N, channels, H, W]`` of any size -> logits ``[N, class_num]``.
     """
 
+    _data_format: DataFormat = NCHW
+
     def __init__(self, channels: int, class_num: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.dropout = nn.Dropout(check_dropout(dropout))
@@ -24,4 +27,4 @@ class Head(nn.Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         """A plain map; octave networks ``Leave`` first."""
-        return self.classifier(self.dropout(x.mean([2, 3])))
+        return self.classifier(self.dropout(x.mean(pixel_axes(self._data_format))))

@@ -4,9 +4,10 @@ Source: "Drop an Octave", arXiv 1904.05049, section 3.2, and its official code, 
 its place before the convolution come. Maps of odd size, where that code fails, follow from rounding sizes up.
 """
 
-from paddle import nn
+from paddle import Tensor, nn
 
 from ppcls.arch.layers.conv_bn import conv2d
+from ppcls.arch.layers.layout import NCHW, DataFormat
 from ppcls.arch.layers.octave import Octave, OctaveChannels, add, crop, double, full_size, shrink
 
 
@@ -38,6 +39,8 @@ class OctConv2D(nn.Layer):
     Shape:
         ``(H, W)`` -> ``(ceil(H / stride), ceil(W / stride))``, each part as ``Octave`` says.
     """
+
+    _data_format: DataFormat = NCHW
 
     def __init__(
         self,
@@ -77,16 +80,16 @@ class OctConv2D(nn.Layer):
         y = add(from_high, from_low)
         if self._out_channels.high:
             return y
-        height, width = full_size(x)
+        height, width = full_size(x, self._data_format)
         return Octave(y.high, y.low, (-(-height // self._stride), -(-width // self._stride)))
 
     def _from_high(self, x: Octave) -> Octave:
         high = low = None
         if self.conv_h2h is not None:
-            high = self.conv_h2h(x.high if self._stride == 1 else shrink(x.high, 2))
+            high = self.conv_h2h(x.high if self._stride == 1 else self._shrink(x.high, 2))
         if self.conv_h2l is not None:
             # One pool of 4, not two of 2: they differ when H % 4 == 3.
-            low = self.conv_h2l(shrink(x.high, 2 * self._stride))
+            low = self.conv_h2l(self._shrink(x.high, 2 * self._stride))
         return Octave(high, low)
 
     def _from_low(self, x: Octave) -> Octave:
@@ -94,10 +97,14 @@ class OctConv2D(nn.Layer):
         if self.conv_l2h is not None:
             high = self.conv_l2h(x.low)  # at stride 2 this is the size of the output already
             if self._stride == 1:
-                high = crop(double(high), full_size(x))
+                size = full_size(x, self._data_format)
+                high = crop(double(high, self._data_format), size, self._data_format)
         if self.conv_l2l is not None:
-            low = self.conv_l2l(x.low if self._stride == 1 else shrink(x.low, 2))
+            low = self.conv_l2l(x.low if self._stride == 1 else self._shrink(x.low, 2))
         return Octave(high, low)
+
+    def _shrink(self, x: Tensor, factor: int) -> Tensor:
+        return shrink(x, factor, self._data_format)
 
 
 def _check(kernel_size: int, stride: int, groups: int) -> None:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from paddle import nn
 
 from ppcls.arch.layers.conv_bn import batch_norm, conv2d
+from ppcls.arch.layers.layout import NCHW, DataFormat
 from ppcls.arch.layers.oct_conv import OctConv2D
 from ppcls.arch.layers.oct_layers import OctActivation, OctBatchNorm
 from ppcls.arch.layers.octave import Octave, OctaveChannels, enter, leave, shrink
@@ -87,6 +88,8 @@ class OctConv(nn.Layer):
         norm_first: whether batch norm acts on the map that comes in.
     """
 
+    _data_format: DataFormat = NCHW
+
     def __init__(
         self,
         inputs: Channels,
@@ -120,7 +123,7 @@ class OctConv(nn.Layer):
         conv = getattr(self, self.style.conv)
         if not self.is_plain:
             return conv(x)
-        return enter(conv(shrink(leave(x), 2) if self._shrinks else leave(x)))
+        return enter(conv(shrink(leave(x), 2, self._data_format) if self._shrinks else leave(x)))
 
     def normalise(self, x: Octave) -> Octave:
         """The batch norm alone."""

@@ -4,6 +4,7 @@ import paddle.nn.functional as F
 from paddle import Tensor, nn
 
 from ppcls.arch.layers.conv_bn import batch_norm
+from ppcls.arch.layers.layout import NCHW, DataFormat
 from ppcls.arch.layers.octave import Octave, OctaveChannels, enter, leave, shrink
 
 
@@ -61,11 +62,16 @@ class OctMaxPool(nn.Layer):
         ``(H, W)`` -> ``(ceil(H / 2), ceil(W / 2))``.
     """
 
+    _data_format: DataFormat = NCHW
+
     def forward(self, x: Octave) -> Octave:
         """Half the size, same channels."""
-        high = x.high if x.high is None else F.max_pool2d(x.high, kernel_size=3, stride=2, padding=1)
-        low = x.low if x.low is None else F.max_pool2d(x.low, kernel_size=3, stride=2, padding=1)
+        high = x.high if x.high is None else self._pool(x.high)
+        low = x.low if x.low is None else self._pool(x.low)
         return Octave(high, low, _half(x.size))
+
+    def _pool(self, x: Tensor) -> Tensor:
+        return F.max_pool2d(x, kernel_size=3, stride=2, padding=1, data_format=self._data_format)
 
 
 class OctAvgPool(nn.Layer):
@@ -75,10 +81,12 @@ class OctAvgPool(nn.Layer):
         ``(H, W)`` -> ``(ceil(H / 2), ceil(W / 2))``.
     """
 
+    _data_format: DataFormat = NCHW
+
     def forward(self, x: Octave) -> Octave:
         """Half the size, same channels."""
-        high = x.high if x.high is None else shrink(x.high, 2)
-        low = x.low if x.low is None else shrink(x.low, 2)
+        high = x.high if x.high is None else shrink(x.high, 2, self._data_format)
+        low = x.low if x.low is None else shrink(x.low, 2, self._data_format)
         return Octave(high, low, _half(x.size))
 
 
@@ -86,7 +94,7 @@ class Enter(nn.Layer):
     """The way from plain layers to octave ones: a map without a low part."""
 
     def forward(self, x: Tensor) -> Octave:
-        """``[N, C, H, W]`` as the high part."""
+        """A plain map as the high part."""
         return enter(x)
 
 
@@ -94,7 +102,7 @@ class Leave(nn.Layer):
     """The way from octave layers to plain ones; the layer before has alpha_out = 0."""
 
     def forward(self, x: Octave) -> Tensor:
-        """The high part, ``[N, C, H, W]``."""
+        """The high part."""
         return leave(x)
 
 

@@ -7,6 +7,7 @@ norm, the networks of the ablation in "Drop an Octave", arXiv 1904.05049.
 from paddle import nn
 
 from ppcls.arch.layers.conv_bn import batch_norm, conv2d
+from ppcls.arch.layers.layout import Picture
 from ppcls.arch.layers.oct_conv import OctConv2D
 from ppcls.arch.layers.oct_layers import Enter, Leave, OctActivation, OctBatchNorm
 from ppcls.arch.layers.octave import Octave, OctaveChannels
@@ -41,10 +42,11 @@ class OctPreActConv(nn.Layer):
         return self.conv(self.relu(self.bn(x)))
 
 
-def pre_act_stem(channels: int) -> nn.Sequential:
+def pre_act_stem(image_channels: int, channels: int) -> nn.Sequential:
     """7x7 with stride 2, batch norm, ReLU, 3x3 max pool with stride 2; plain until then."""
     return nn.Sequential(
-        ("conv", conv2d(3, channels, kernel_size=7, stride=2)),
+        ("picture", Picture()),
+        ("conv", conv2d(image_channels, channels, kernel_size=7, stride=2)),
         ("bn", batch_norm(channels, MOMENTUM, EPSILON)),
         ("relu", nn.ReLU()),
         ("pool", nn.MaxPool2D(kernel_size=3, stride=2, padding=1)),

@@ -9,6 +9,7 @@ import paddle.nn.functional as F
 from paddle import Tensor, nn
 
 from ppcls.arch.layers.conv_bn import linear
+from ppcls.arch.layers.layout import NCHW, DataFormat, pixel_axes
 from ppcls.arch.layers.octave import Octave, OctaveChannels
 
 
@@ -26,6 +27,8 @@ class OctSqueezeExcite(nn.Layer):
         stays as it is.
     """
 
+    _data_format: DataFormat = NCHW
+
     def __init__(self, channels: OctaveChannels, reduction: int = 16) -> None:
         super().__init__()
         squeezed = channels.total // reduction
@@ -39,19 +42,20 @@ class OctSqueezeExcite(nn.Layer):
 
     def forward(self, x: Octave) -> Octave:
         """The map with its channels scaled."""
-        t = F.relu(self.squeeze(means(x)))  # [N, C / reduction]
-        high = x.high if x.high is None else x.high * gate(self.excite_h(t))
-        low = x.low if x.low is None else x.low * gate(self.excite_l(t))
+        t = F.relu(self.squeeze(means(x, self._data_format)))  # [N, C / reduction]
+        high = x.high if x.high is None else x.high * gate(self.excite_h(t), self._data_format)
+        low = x.low if x.low is None else x.low * gate(self.excite_l(t), self._data_format)
         return Octave(high, low, x.size)
 
 
-def means(x: Octave) -> Tensor:
+def means(x: Octave, data_format: DataFormat) -> Tensor:
     """The mean of each channel, ``[N, C_h + C_l]``."""
+    pixels = pixel_axes(data_format)
     if x.high is None or x.low is None:
-        return (x.low if x.high is None else x.high).mean([2, 3])
-    return paddle.concat([x.high.mean([2, 3]), x.low.mean([2, 3])], axis=1)
+        return (x.low if x.high is None else x.high).mean(pixels)
+    return paddle.concat([x.high.mean(pixels), x.low.mean(pixels)], axis=1)
 
 
-def gate(excitation: Tensor) -> Tensor:
-    """What channels are multiplied by: ``[N, C]`` -> ``[N, C, 1, 1]``, each in (0, 1)."""
-    return F.sigmoid(excitation).unsqueeze([2, 3])
+def gate(excitation: Tensor, data_format: DataFormat) -> Tensor:
+    """What channels are multiplied by: ``[N, C]`` -> ``[N, C, 1, 1]`` or ``[N, 1, 1, C]``, each in (0, 1)."""
+    return F.sigmoid(excitation).unsqueeze(pixel_axes(data_format))

@@ -10,6 +10,7 @@ import paddle.nn.functional as F
 from paddle import Tensor
 
 from ppcls.arch.layers.channels import check_alpha
+from ppcls.arch.layers.layout import NCHW, DataFormat, channel_axis, sides
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class OctaveChannels:
 
 
 class Octave:
-    """A map ``[N, C, H, W]`` in two parts, of which one may be absent.
+    """A map in two parts, of which one may be absent; ``[N, C, H, W]`` here, but see ``layout``.
 
     A plain class: ``to_static`` of Paddle 2.6 and 3.x traces it, but stops on named tuples and dataclasses.
 
@@ -59,13 +60,15 @@ class Octave:
         self.size = size
 
 
-def full_size(x: Octave) -> tuple[int, int]:
+# Defaults below are spelt out: to_static builds these functions anew, where it does not know our names.
+def full_size(x: Octave, data_format: DataFormat = "NCHW") -> tuple[int, int]:
     """``(H, W)`` of the map."""
     if x.high is not None:
-        return tuple(x.high.shape[2:])
+        return sides(x.high, data_format)
     if x.size is not None:
         return x.size
-    return 2 * x.low.shape[2], 2 * x.low.shape[3]
+    height, width = sides(x.low, data_format)
+    return 2 * height, 2 * width
 
 
 def enter(x: Tensor) -> Octave:
@@ -84,21 +87,22 @@ def add(x: Octave, y: Octave) -> Octave:
     return Octave(_add(x.high, y.high), _add(x.low, y.low), x.size or y.size)
 
 
-def concat(x: Octave, y: Octave) -> Octave:
+def concat(x: Octave, y: Octave, data_format: DataFormat = "NCHW") -> Octave:
     """Along channels, part by part; a part that only one has is taken as it is."""
-    return Octave(_concat(x.high, y.high), _concat(x.low, y.low), x.size or y.size)
+    axis = channel_axis(data_format)
+    return Octave(_concat(x.high, y.high, axis), _concat(x.low, y.low, axis), x.size or y.size)
 
 
-def shrink(x: Tensor, factor: int) -> Tensor:
+def shrink(x: Tensor, factor: int, data_format: DataFormat = "NCHW") -> Tensor:
     """The mean over ``factor x factor`` pixels, or over those of them inside.
 
     Shape:
         ``[N, C, H, W]`` -> ``[N, C, ceil(H / factor), ceil(W / factor)]``.
     """
-    return F.avg_pool2d(x, kernel_size=factor, stride=factor, ceil_mode=True, exclusive=True)
+    return F.avg_pool2d(x, kernel_size=factor, stride=factor, ceil_mode=True, exclusive=True, data_format=data_format)
 
 
-def double(x: Tensor) -> Tensor:
+def double(x: Tensor, data_format: DataFormat = "NCHW") -> Tensor:
     """Each pixel twice in each direction: nearest upsampling, ``y[p, q] = x[p // 2, q // 2]``.
 
     By reshaping, not by ``interpolate``: exporters stop on its scale factor, and its output size makes shapes dynamic.
@@ -106,28 +110,32 @@ def double(x: Tensor) -> Tensor:
     Shape:
         ``[N, C, H, W]`` -> ``[N, C, 2H, 2W]``.
     """
-    height, width = x.shape[2:]
+    height, width = sides(x, data_format)
+    if data_format != NCHW:
+        channels = x.shape[3]
+        pairs = x.reshape([0, height, 1, width, 1, channels]).expand([-1, -1, 2, -1, 2, -1])
+        return pairs.reshape([0, 2 * height, 2 * width, channels])
     pairs = x.reshape([0, 0, height, 1, width, 1]).expand([-1, -1, -1, 2, -1, 2])
     return pairs.reshape([0, 0, 2 * height, 2 * width])
 
 
-def crop(x: Tensor, size: tuple[int, int]) -> Tensor:
+def crop(x: Tensor, size: tuple[int, int], data_format: DataFormat = "NCHW") -> Tensor:
     """The first rows and columns: ``[N, C, H', W']`` -> ``[N, C, *size]``."""
     height, width = size
-    if [height, width] == x.shape[2:]:
+    if (height, width) == sides(x, data_format):
         return x
-    return x[:, :, :height, :width]
+    return x[:, :, :height, :width] if data_format == NCHW else x[:, :height, :width]
 
 
 def _add(x: Tensor | None, y: Tensor | None) -> Tensor | None:
     if x is None or y is None:
         return y if x is None else x
     # A 1x1 map would be broadcast in silence.
-    assert x.shape[2:] == y.shape[2:], "maps that are added have one size"
+    assert x.shape[1:] == y.shape[1:], "maps that are added have one size"
     return x + y
 
 
-def _concat(x: Tensor | None, y: Tensor | None) -> Tensor | None:
+def _concat(x: Tensor | None, y: Tensor | None, axis: int) -> Tensor | None:
     if x is None or y is None:
         return y if x is None else x
-    return paddle.concat([x, y], axis=1)
+    return paddle.concat([x, y], axis=axis)

@@ -14,6 +14,7 @@ from paddle import nn
 
 from ppcls.arch.layers.channels import check_class_num
 from ppcls.arch.layers.conv_bn import linear
+from ppcls.arch.layers.layout import NCHW, DataFormat, Picture, channel_axis
 from ppcls.arch.layers.oct_conv_bn import Channels, OctConvBN, Style
 from ppcls.arch.layers.oct_layers import Enter, Leave, OctActivation, OctMaxPool
 from ppcls.arch.layers.oct_squeeze_excite import gate, means
@@ -48,6 +49,8 @@ class SqueezeExcitation(nn.Layer):
     Weights are ``squeeze`` and ``excitation``, with the shapes of a plain network's.
     """
 
+    _data_format: DataFormat = NCHW
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.squeeze = linear(channels, channels // _REDUCTION)
@@ -55,10 +58,10 @@ class SqueezeExcitation(nn.Layer):
 
     def forward(self, x: Octave) -> Octave:
         """Shapes stay as they are."""
-        gates = gate(self.excitation(F.relu(self.squeeze(means(x)))))  # [N, C, 1, 1]
-        count = 0 if x.high is None else x.high.shape[1]
-        high = x.high if x.high is None else x.high * gates[:, :count]
-        low = x.low if x.low is None else x.low * gates[:, count:]
+        excited = self.excitation(F.relu(self.squeeze(means(x, self._data_format))))  # [N, C]
+        count = 0 if x.high is None else x.high.shape[channel_axis(self._data_format)]
+        high = x.high if x.high is None else x.high * gate(excited[:, :count], self._data_format)
+        low = x.low if x.low is None else x.low * gate(excited[:, count:], self._data_format)
         return Octave(high, low, x.size)
 
 
@@ -120,13 +123,13 @@ def _convs(
     )
 
 
-def stem_layers(names: Sequence[str], widths: Sequence[int], style: Style) -> Named:
+def stem_layers(image_channels: int, names: Sequence[str], widths: Sequence[int], style: Style) -> Named:
     """7x7 with a stride of 2, or 3x3 of which the first has the stride, each with a ReLU behind it.
 
     They are plain and strided in an octave network too.
     """
     layers: list[tuple[str, nn.Layer]] = []
-    inputs = Channels.split(3, 0)
+    inputs = Channels.split(image_channels, 0)
     kernel_size = 7 if len(widths) == 1 else 3
     for number, (name, width) in enumerate(zip(names, widths, strict=True)):
         outputs = Channels.split(width, 0)
@@ -139,6 +142,7 @@ def stem_layers(names: Sequence[str], widths: Sequence[int], style: Style) -> Na
 def around(stem: Named, blocks: Named, head: str, features: int, class_num: int) -> Named:
     """The layers of a network in their order, with a linear classifier called ``head``."""
     return [
+        ("picture", Picture()),
         ("enter", Enter()),
         *stem,
         ("max_pool", OctMaxPool()),

@@ -12,6 +12,7 @@ import paddle.nn.functional as F
 from paddle import Tensor, nn
 from paddle.autograd import PyLayer
 
+from ppcls.arch.layers.layout import DataFormat, column, pixel_axes, sides
 from ppcls.utils import dist
 
 
@@ -55,11 +56,12 @@ class SyncBatchNorm2D(nn.SyncBatchNorm):
         if x.place.is_gpu_place():
             return super().forward(x)
         wide = x.astype(self._mean.dtype)
-        mean, variance = moments_over_ranks(wide)  # [C] both
+        layout = self._data_format
+        mean, variance = moments_over_ranks(wide, layout)  # [C] both
         self._track(mean, variance)
-        y = (wide - _column(mean)) * _column(paddle.rsqrt(variance + self._small))
-        y = y if self.weight is None else y * _column(self.weight)
-        y = y if self.bias is None else y + _column(self.bias)
+        y = (wide - column(mean, layout)) * column(paddle.rsqrt(variance + self._small), layout)
+        y = y if self.weight is None else y * column(self.weight, layout)
+        y = y if self.bias is None else y + column(self.bias, layout)
         return y.astype(x.dtype)
 
     def _by_running_statistics(self, x: Tensor) -> Tensor:
@@ -79,24 +81,21 @@ class SyncBatchNorm2D(nn.SyncBatchNorm):
             paddle.assign(running * self._kept + batch * self._taken, output=running)
 
 
-def moments_over_ranks(x: Tensor) -> tuple[Tensor, Tensor]:
+def moments_over_ranks(x: Tensor, data_format: DataFormat) -> tuple[Tensor, Tensor]:
     """Mean and biased variance of every channel, over the samples and pixels of all ranks; gradients cross ranks too.
 
     Shape:
-        ``[N, C, H, W]`` -> ``[C]`` twice.
+        ``[N, C, H, W]`` or ``[N, H, W, C]`` -> ``[C]`` twice.
     """
-    pixels = paddle.full([1], x.shape[0] * x.shape[2] * x.shape[3], x.dtype)
-    sums = _Sum.apply(paddle.concat([x.sum([0, 2, 3]), pixels]))  # [C + 1]
+    height, width = sides(x, data_format)
+    pixels = paddle.full([1], x.shape[0] * height * width, x.dtype)
+    all_but_channels = [0, *pixel_axes(data_format)]
+    sums = _Sum.apply(paddle.concat([x.sum(all_but_channels), pixels]))  # [C + 1]
     mean, count = sums[:-1] / sums[-1:], sums[-1:].detach()
     # A second exchange, not the mean of squares less the squared mean: that one loses digits where the mean is large.
-    deviation = x - _column(mean)
-    variance = _Sum.apply((deviation * deviation).sum([0, 2, 3])) / count
+    deviation = x - column(mean, data_format)
+    variance = _Sum.apply((deviation * deviation).sum(all_but_channels)) / count
     return mean, variance
-
-
-def _column(x: Tensor) -> Tensor:
-    """``[C]`` -> ``[1, C, 1, 1]``."""
-    return x.reshape([1, -1, 1, 1])
 
 
 class _Sum(PyLayer):

@@ -16,7 +16,7 @@ class ToDevice:
     """Copy, the device's part of the transforms, then batch ops, on paddle's current device.
 
     Args:
-        transform: ``Pipeline.device``: ``[N, H, W, 3]`` of any dtype -> float32 ``[N, 3, H, W]``.
+        transform: ``Pipeline.device``: ``[N, H, W, C]`` of any dtype -> float ``[N, C, H, W]``.
         rank: ranks mix their batches by different random numbers.
     """
 

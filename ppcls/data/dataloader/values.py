@@ -34,7 +34,7 @@ class HostBatch(NamedTuple):
     """
 
     id: BatchId
-    images: np.ndarray  # [N, H, W, 3], uint8, or float32 if normalised on the host
+    images: np.ndarray  # [N, H, W, C], uint8, or float32 if normalised on the host
     labels: np.ndarray  # int64 [N]
     bad: tuple[BadSample, ...] = ()  # what could not be read on the way
 
@@ -43,7 +43,7 @@ class Batch(NamedTuple):
     """A batch on the device, ready for the model."""
 
     id: BatchId
-    images: "Tensor"  # float32 [N, 3, H, W]
+    images: "Tensor"  # [N, C, H, W], float32, or float16 where asked for and of use
     labels: "Tensor"  # int64 [N], or float32 [N, class_num] after batch ops
     unreadable: int = 0  # how many labels are -1
 

@@ -24,6 +24,7 @@ from paddle import nn
 
 from ppcls.arch.layers.channels import check_alpha, check_class_num
 from ppcls.arch.layers.conv_bn import batch_norm, linear
+from ppcls.arch.layers.layout import NCHW, DataFormat, Picture
 from ppcls.arch.layers.oct_conv_bn import Channels, OctBNConv, OctConvBN, Style
 from ppcls.arch.layers.oct_layers import Enter, Leave, OctActivation, OctAvgPool, OctMaxPool
 from ppcls.arch.layers.octave import Octave, concat
@@ -55,6 +56,8 @@ _PLANS = {
 class DenseLayer(nn.Layer):
     """1x1 to four times the growth, 3x3 to the growth, concatenated behind the input, part by part."""
 
+    _data_format: DataFormat = NCHW
+
     def __init__(self, inputs: Channels, middle: Channels, growth: Channels, style: Style) -> None:
         super().__init__()
         self.bn_ac_func1 = OctBNConv(inputs, middle, 1, style)
@@ -64,7 +67,7 @@ class DenseLayer(nn.Layer):
     @paddle.jit.not_to_static
     def forward(self, x: Octave) -> Octave:
         """A map with the channels of ``inputs`` and ``growth``."""
-        return concat(x, self.bn_ac_func2(self.bn_ac_func1(x)))
+        return concat(x, self.bn_ac_func2(self.bn_ac_func1(x)), self._data_format)
 
 
 class DenseNet(nn.Sequential):
@@ -75,20 +78,23 @@ class DenseNet(nn.Sequential):
     Raises:
         ValueError: an argument out of range.
     Shape:
-        images ``[N, 3, H, W]``, sides from 32 pixels -> logits ``[N, class_num]``.
+        images ``[N, input_image_channel, H, W]``, sides from 32 pixels -> logits ``[N, class_num]``.
     """
 
-    def __init__(self, depth: int = 121, alpha: float = 0.0, class_num: int = 1000) -> None:
+    def __init__(
+        self, depth: int = 121, alpha: float = 0.0, class_num: int = 1000, input_image_channel: int = 3
+    ) -> None:
         if depth not in _PLANS:
             raise ValueError(f"depth of a DenseNet is one of {', '.join(map(str, _PLANS))}; got {depth!r}")
         style = Style(pools=check_alpha(alpha) > 0)
         plan = _PLANS[depth]
-        image, stem = Channels.split(3, 0), Channels.split(plan.stem, 0)
+        image, stem = Channels.split(input_image_channel, 0), Channels.split(plan.stem, 0)
         features = plan.stem
         for count in plan.blocks[:-1]:
             features = (features + count * plan.growth) // 2
         features += plan.blocks[-1] * plan.growth
         super().__init__(
+            ("picture", Picture()),
             ("enter", Enter()),
             ("conv1_func", OctConvBN(image, stem, 7, 2, style=style._replace(pools=False))),
             ("relu_1", OctActivation(nn.ReLU())),

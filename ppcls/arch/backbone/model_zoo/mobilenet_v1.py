@@ -24,6 +24,7 @@ from paddle import nn
 
 from ppcls.arch.layers.channels import check_alpha, check_class_num, check_scale, scale_channels
 from ppcls.arch.layers.conv_bn import linear
+from ppcls.arch.layers.layout import Picture
 from ppcls.arch.layers.oct_conv_bn import Channels, OctConvBN, Style
 from ppcls.arch.layers.oct_layers import Enter, Leave, OctActivation
 from ppcls.arch.layers.octave import Octave
@@ -68,14 +69,17 @@ class MobileNetV1(nn.Sequential):
     Raises:
         ValueError: an argument out of range, or a ``scale`` that leaves no channel.
     Shape:
-        images ``[N, 3, H, W]`` of any size -> logits ``[N, class_num]``.
+        images ``[N, input_image_channel, H, W]`` of any size -> logits ``[N, class_num]``.
     """
 
-    def __init__(self, scale: float = 1.0, alpha: float = 0.0, class_num: int = 1000) -> None:
+    def __init__(
+        self, scale: float = 1.0, alpha: float = 0.0, class_num: int = 1000, input_image_channel: int = 3
+    ) -> None:
         check_scale(scale)
         style = Style("conv", "bn", pools=check_alpha(alpha) > 0)
-        image, stem = Channels.split(3, 0), Channels.split(scale_channels(_STEM, scale), 0)
+        image, stem = Channels.split(input_image_channel, 0), Channels.split(scale_channels(_STEM, scale), 0)
         super().__init__(
+            ("picture", Picture()),
             ("enter", Enter()),
             ("conv", OctConvBN(image, stem, 3, 2, style=style._replace(pools=False))),
             ("relu", OctActivation(nn.ReLU())),

@@ -26,6 +26,7 @@ from paddle import Tensor, nn
 
 from ppcls.arch.layers.channels import check_alpha, check_class_num, check_scale, scale_channels
 from ppcls.arch.layers.conv_bn import ConvBN, linear
+from ppcls.arch.layers.layout import Picture
 from ppcls.arch.layers.oct_conv_bn import Channels, OctConvBN, Style
 from ppcls.arch.layers.oct_layers import OctActivation
 from ppcls.arch.layers.octave import enter, leave
@@ -94,16 +95,19 @@ class MobileNetV2(nn.Sequential):
     Raises:
         ValueError: an argument out of range, or a ``scale`` that leaves no channel.
     Shape:
-        images ``[N, 3, H, W]`` of any size -> logits ``[N, class_num]``.
+        images ``[N, input_image_channel, H, W]`` of any size -> logits ``[N, class_num]``.
     """
 
-    def __init__(self, scale: float = 1.0, alpha: float = 0.0, class_num: int = 1000) -> None:
+    def __init__(
+        self, scale: float = 1.0, alpha: float = 0.0, class_num: int = 1000, input_image_channel: int = 3
+    ) -> None:
         check_scale(scale)
         check_alpha(alpha)
         stem = scale_channels(32, scale)
         features = scale_channels(1280, max(scale, 1.0))
         super().__init__(
-            ("conv1", ConvBN(3, stem, kernel_size=3, stride=2)),
+            ("picture", Picture()),
+            ("conv1", ConvBN(input_image_channel, stem, kernel_size=3, stride=2)),
             ("relu6_1", nn.ReLU6()),
             *_stages(scale, alpha),
             ("conv9", ConvBN(scale_channels(_STAGES[-1].channels, scale), features, kernel_size=1)),

@@ -22,6 +22,7 @@ from paddle import nn
 
 from ppcls.arch.layers.channels import check_alpha
 from ppcls.arch.layers.head import Head
+from ppcls.arch.layers.layout import NCHW, DataFormat
 from ppcls.arch.layers.oct_layers import OctAvgPool
 from ppcls.arch.layers.oct_pre_act import OctPreActConv, pre_act_stem, pre_act_tail
 from ppcls.arch.layers.octave import Octave, OctaveChannels, concat
@@ -40,6 +41,8 @@ class OctDenseLayer(nn.Layer):
         ``in_channels`` -> ``in_channels`` and ``growth``, part by part; sizes stay.
     """
 
+    _data_format: DataFormat = NCHW
+
     def __init__(self, in_channels: OctaveChannels, middle: OctaveChannels, growth: OctaveChannels) -> None:
         super().__init__()
         self.conv1 = OctPreActConv(in_channels, middle, kernel_size=1)
@@ -48,7 +51,7 @@ class OctDenseLayer(nn.Layer):
     @paddle.jit.not_to_static  # it has nothing to translate, and takes its time
     def forward(self, x: Octave) -> Octave:
         """The map with more channels."""
-        return concat(x, self.conv2(self.conv1(x)))
+        return concat(x, self.conv2(self.conv1(x)), self._data_format)
 
 
 class OctTransition(nn.Sequential):
@@ -68,16 +71,21 @@ class OctDenseNet(nn.Sequential):
     Raises:
         ValueError: an argument out of range.
     Shape:
-        images ``[N, 3, H, W]`` of any size -> logits ``[N, class_num]``.
+        images ``[N, input_image_channel, H, W]`` of any size -> logits ``[N, class_num]``.
     """
 
     def __init__(
-        self, blocks: tuple[int, int, int, int], alpha: float, class_num: int = 1000, dropout: float = 0.0
+        self,
+        blocks: tuple[int, int, int, int],
+        alpha: float,
+        class_num: int = 1000,
+        dropout: float = 0.0,
+        input_image_channel: int = 3,
     ) -> None:
         check_alpha(alpha)
         stages, features = _stages(blocks, alpha)
         super().__init__(
-            ("conv1", pre_act_stem(_STEM)),
+            ("conv1", pre_act_stem(input_image_channel, _STEM)),
             *stages,
             ("tail", pre_act_tail(features)),
             ("head", Head(features, class_num, dropout)),

@@ -22,6 +22,7 @@ from paddle import nn
 from ppcls.arch.layers.channels import check_alpha, check_scale, scale_channels
 from ppcls.arch.layers.conv_bn import batch_norm, conv2d
 from ppcls.arch.layers.head import Head
+from ppcls.arch.layers.layout import Picture
 from ppcls.arch.layers.oct_conv import OctConv2D
 from ppcls.arch.layers.oct_layers import Enter, Leave, OctActivation, OctBatchNorm
 from ppcls.arch.layers.octave import Octave, OctaveChannels
@@ -86,15 +87,24 @@ class OctMobileNetV1(nn.Sequential):
     Raises:
         ValueError: an argument out of range, or a ``scale`` that leaves no channel.
     Shape:
-        images ``[N, 3, H, W]`` of any size -> logits ``[N, class_num]``.
+        images ``[N, input_image_channel, H, W]`` of any size -> logits ``[N, class_num]``.
     """
 
-    def __init__(self, scale: float = 1.0, alpha: float = 0.5, class_num: int = 1000, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        scale: float = 1.0,
+        alpha: float = 0.5,
+        class_num: int = 1000,
+        dropout: float = 0.0,
+        input_image_channel: int = 3,
+    ) -> None:
         check_scale(scale)
         check_alpha(alpha)
         stem = scale_channels(32, scale)
+        first = conv2d(input_image_channel, stem, kernel_size=3, stride=2)
         super().__init__(
-            ("conv1", nn.Sequential(conv2d(3, stem, kernel_size=3, stride=2), batch_norm(stem), nn.ReLU(), Enter())),
+            ("picture", Picture()),
+            ("conv1", nn.Sequential(first, batch_norm(stem), nn.ReLU(), Enter())),
             *_blocks(scale, alpha),
             ("leave", Leave()),
             ("head", Head(scale_channels(_BLOCKS[-1].channels, scale), class_num, dropout)),

@@ -23,6 +23,7 @@ from paddle import Tensor, nn
 
 from ppcls.arch.layers.channels import check_alpha, check_class_num, check_dropout, check_scale, scale_channels
 from ppcls.arch.layers.conv_bn import batch_norm, conv2d
+from ppcls.arch.layers.layout import Picture
 from ppcls.arch.layers.oct_conv import OctConv2D
 from ppcls.arch.layers.oct_layers import OctActivation, OctBatchNorm
 from ppcls.arch.layers.octave import OctaveChannels, enter, leave
@@ -92,15 +93,24 @@ class OctMobileNetV2(nn.Sequential):
     Raises:
         ValueError: an argument out of range, or a ``scale`` that leaves no channel.
     Shape:
-        images ``[N, 3, H, W]`` of any size -> logits ``[N, class_num]``.
+        images ``[N, input_image_channel, H, W]`` of any size -> logits ``[N, class_num]``.
     """
 
-    def __init__(self, scale: float = 1.0, alpha: float = 0.5, class_num: int = 1000, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        scale: float = 1.0,
+        alpha: float = 0.5,
+        class_num: int = 1000,
+        dropout: float = 0.0,
+        input_image_channel: int = 3,
+    ) -> None:
         check_scale(scale)
         check_alpha(alpha)
         stem = scale_channels(32, scale)
+        first = conv2d(input_image_channel, stem, kernel_size=3, stride=2)
         super().__init__(
-            ("conv1", nn.Sequential(conv2d(3, stem, kernel_size=3, stride=2), batch_norm(stem), nn.ReLU6())),
+            ("picture", Picture()),
+            ("conv1", nn.Sequential(first, batch_norm(stem), nn.ReLU6())),
             *_blocks(scale, alpha),
             ("head", _head(scale, check_class_num(class_num), check_dropout(dropout))),
         )

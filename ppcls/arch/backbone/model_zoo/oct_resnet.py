@@ -86,7 +86,7 @@ class OctResNet(nn.Sequential):
     Raises:
         ValueError: an argument out of range, or ``groups`` that do not divide a part.
     Shape:
-        images ``[N, 3, H, W]`` of any size -> logits ``[N, class_num]``.
+        images ``[N, input_image_channel, H, W]`` of any size -> logits ``[N, class_num]``.
     """
 
     def __init__(
@@ -98,11 +98,12 @@ class OctResNet(nn.Sequential):
         width: int = 64,
         groups: int = 1,
         use_se: bool = False,
+        input_image_channel: int = 3,
     ) -> None:
         check_alpha(alpha)
         features = 8 * _OUT
         super().__init__(
-            ("conv1", pre_act_stem(_STEM)),
+            ("conv1", pre_act_stem(input_image_channel, _STEM)),
             *_named_blocks(blocks, alpha, width, groups, use_se),
             ("tail", pre_act_tail(features)),
             ("head", Head(features, class_num, dropout)),

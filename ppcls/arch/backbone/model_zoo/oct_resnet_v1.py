@@ -24,6 +24,7 @@ from paddle import Tensor, nn
 from ppcls.arch.layers.channels import check_alpha
 from ppcls.arch.layers.conv_bn import batch_norm, conv2d
 from ppcls.arch.layers.head import Head
+from ppcls.arch.layers.layout import Picture
 from ppcls.arch.layers.oct_conv import OctConv2D
 from ppcls.arch.layers.oct_layers import Enter, Leave, OctActivation, OctBatchNorm, OctStandardize
 from ppcls.arch.layers.oct_squeeze_excite import OctSqueezeExcite
@@ -118,7 +119,7 @@ class OctResNetV1(nn.Sequential):
     Raises:
         ValueError: an argument out of range.
     Shape:
-        images ``[N, 3, H, W]`` of any size -> logits ``[N, class_num]``.
+        images of as many channels as the stem takes, of any size -> logits ``[N, class_num]``.
     """
 
     def __init__(
@@ -132,6 +133,7 @@ class OctResNetV1(nn.Sequential):
     ) -> None:
         check_alpha(alpha)
         super().__init__(
+            ("picture", Picture()),
             *stem,
             ("enter", Enter()),
             *_named_blocks(blocks, alpha, use_se),
@@ -154,10 +156,9 @@ def _named_blocks(blocks: tuple[int, int, int, int], alpha: float, use_se: bool)
             in_channels = out_channels
 
 
-def _three_convs(first: int, second: int, strides: tuple[int, int]) -> list[nn.Layer]:
+def _three_convs(in_channels: int, first: int, second: int, strides: tuple[int, int]) -> list[nn.Layer]:
     """3x3 convolutions to ``first``, ``second`` and 64 channels, the last with stride 1; each with batch norm, ReLU."""
     layers: list[nn.Layer] = []
-    in_channels = 3
     for out_channels, stride in ((first, strides[0]), (second, strides[1]), (_STEM, 1)):
         layers += [conv2d(in_channels, out_channels, kernel_size=3, stride=stride), batch_norm(out_channels), nn.ReLU()]
         in_channels = out_channels
@@ -166,16 +167,17 @@ def _three_convs(first: int, second: int, strides: tuple[int, int]) -> list[nn.L
 
 @BACKBONES.register(accepts=OctResNetV1, sets=("blocks", "stem", "use_se"))
 @published_by_alpha({0.125: (81.4, 95.4)}, _SOURCE)
-def OctResNet152_v1f(alpha: float = 0.125, **kwargs: Any) -> OctResNetV1:
+def OctResNet152_v1f(alpha: float = 0.125, input_image_channel: int = 3, **kwargs: Any) -> OctResNetV1:
     """At alpha .125: 60.2 M parameters, 10.8 G multiply-adds."""
-    stem = [("conv1", nn.Sequential(*_three_convs(8, 32, (1, 2)))), ("conv2", StemBottleneck(_STEM))]
+    convs = _three_convs(input_image_channel, 8, 32, (1, 2))
+    stem = [("conv1", nn.Sequential(*convs)), ("conv2", StemBottleneck(_STEM))]
     return OctResNetV1((3, 8, 36, 3), stem, alpha, **kwargs)
 
 
 @BACKBONES.register(accepts=OctResNetV1, sets=("blocks", "stem", "use_se"))
 @published_by_alpha({0.125: (81.6, 95.7)}, _SOURCE)
-def OctSE_ResNet152_v1e(alpha: float = 0.125, **kwargs: Any) -> OctResNetV1:
+def OctSE_ResNet152_v1e(alpha: float = 0.125, input_image_channel: int = 3, **kwargs: Any) -> OctResNetV1:
     """At alpha .125: 66.8 M parameters, 10.8 G multiply-adds; 82.9 top-1 on crops of 320."""
     pool = nn.MaxPool2D(kernel_size=3, stride=2, padding=1)
-    stem = [("conv1", nn.Sequential(*_three_convs(32, 32, (2, 1)), pool))]
+    stem = [("conv1", nn.Sequential(*_three_convs(input_image_channel, 32, 32, (2, 1)), pool))]
     return OctResNetV1((3, 8, 36, 3), stem, alpha, use_se=True, **kwargs)

@@ -55,16 +55,23 @@ class ResNet(nn.Sequential):
     Raises:
         ValueError: an argument out of range.
     Shape:
-        images ``[N, 3, H, W]`` of any size -> logits ``[N, class_num]``.
+        images ``[N, input_image_channel, H, W]`` of any size -> logits ``[N, class_num]``.
     """
 
-    def __init__(self, depth: int = 50, is_vd: bool = False, alpha: float = 0.0, class_num: int = 1000) -> None:
+    def __init__(
+        self,
+        depth: int = 50,
+        is_vd: bool = False,
+        alpha: float = 0.0,
+        class_num: int = 1000,
+        input_image_channel: int = 3,
+    ) -> None:
         if depth not in _BLOCKS:
             raise ValueError(f"depth of a ResNet is one of {', '.join(map(str, _BLOCKS))}; got {depth!r}")
         style = Style("conv", "bn", pools=check_alpha(alpha) > 0)
         plan = Residual(_BLOCKS[depth], expansion=0 if depth < 50 else 4, pools_shortcut=is_vd)
         widths = (32, 32, 64) if is_vd else (64,)
-        stem = stem_layers([str(number) for number in range(len(widths))], widths, style)
+        stem = stem_layers(input_image_channel, [str(number) for number in range(len(widths))], widths, style)
         blocks = [block for _, _, block in residual_blocks(plan, alpha, style)]
         features = 512 if depth < 50 else 2048
         super().__init__(

@@ -49,11 +49,17 @@ class ResNeXt(nn.Sequential):
     Raises:
         ValueError: an argument out of range, or an ``alpha`` whose parts the groups do not divide.
     Shape:
-        images ``[N, 3, H, W]`` of any size -> logits ``[N, class_num]``.
+        images ``[N, input_image_channel, H, W]`` of any size -> logits ``[N, class_num]``.
     """
 
     def __init__(
-        self, depth: int = 50, groups: int = 32, is_vd: bool = False, alpha: float = 0.0, class_num: int = 1000
+        self,
+        depth: int = 50,
+        groups: int = 32,
+        is_vd: bool = False,
+        alpha: float = 0.0,
+        class_num: int = 1000,
+        input_image_channel: int = 3,
     ) -> None:
         if depth not in _BLOCKS or groups not in (32, 64):
             raise ValueError(f"depth is one of 50, 101, 152 and groups 32 or 64; got {depth!r} and {groups!r}")
@@ -61,7 +67,8 @@ class ResNeXt(nn.Sequential):
         plan = Residual(_BLOCKS[depth], middle=4 * groups, expansion=64 // groups, groups=groups, pools_shortcut=is_vd)
         names, widths = (("conv1_1", "conv1_2", "conv1_3"), (32, 32, 64)) if is_vd else (("conv",), (64,))
         blocks = [(f"bb_{stage}_{n}", block) for stage, n, block in residual_blocks(plan, alpha, style)]
-        super().__init__(*around(stem_layers(names, widths, style), blocks, "out", 2048, class_num))
+        stem = stem_layers(input_image_channel, names, widths, style)
+        super().__init__(*around(stem, blocks, "out", 2048, class_num))
 
 
 @BACKBONES.register(accepts=ResNeXt, sets=["depth", "groups", "is_vd"])

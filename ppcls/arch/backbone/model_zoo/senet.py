@@ -51,11 +51,17 @@ class SENet(nn.Sequential):
     Raises:
         ValueError: an argument out of range, or an ``alpha`` whose parts the groups do not divide.
     Shape:
-        images ``[N, 3, H, W]`` of any size -> logits ``[N, class_num]``.
+        images ``[N, input_image_channel, H, W]`` of any size -> logits ``[N, class_num]``.
     """
 
     def __init__(
-        self, depth: int = 50, groups: int = 1, is_vd: bool = False, alpha: float = 0.0, class_num: int = 1000
+        self,
+        depth: int = 50,
+        groups: int = 1,
+        is_vd: bool = False,
+        alpha: float = 0.0,
+        class_num: int = 1000,
+        input_image_channel: int = 3,
     ) -> None:
         if depth not in _BLOCKS or groups not in (1, 32, 64):
             raise ValueError(
@@ -74,7 +80,8 @@ class SENet(nn.Sequential):
         )
         blocks = [(f"bb_{stage}_{n}", block) for stage, n, block in residual_blocks(plan, alpha, style)]
         features = 512 if depth < 50 else 2048
-        super().__init__(*around(stem_layers(names, widths, style), blocks, "out", features, class_num))
+        stem = stem_layers(input_image_channel, names, widths, style)
+        super().__init__(*around(stem, blocks, "out", features, class_num))
 
 
 def _vd_stem(groups: int) -> tuple[int, int, int]:
