@@ -80,6 +80,7 @@ AS_IS = {
     "ppcls list schedule loss": 0,
     "ppcls lr -c train1.yaml --samples 1281167 --world 4": 0,
     "ppcls models MobileNetV2": 0,
+    "ppcls train -c quick_start/digits.yaml -p batch_range=[5,8];timer_only=False;profile_path=trace.json": 1,
 }
 NUMBERS = "--json input.json"
 # Command -> the same with small things in place of large ones.
