@@ -101,6 +101,7 @@ STAND_INS = {
     "python tools/eval.py -c eval.yaml": f"tools/eval.py -c eval.yaml {IMAGENET} {CROPS} {WEIGHTS}",
     "python tools/infer.py -c infer.yaml": f"tools/infer.py -c infer.yaml -o Global.device=cpu {WEIGHTS} {ASKED}",
     "python benchmarks/list_index.py": "benchmarks/list_index.py 2000",
+    "python benchmarks/startup.py --json startup.json": "benchmarks/startup.py --repeat 1 --json startup.json",
     f"python benchmarks/input.py --list val_list.txt --root pictures --repeat 3 {NUMBERS}": "benchmarks/input.py "
     f"--list dataset/digits/train_list.txt --root dataset/digits --epochs 1 --repeat 1 {NUMBERS}",
     f"ppcls octavize {OCTAVIZED}": f"ppcls octavize PLAIN.pdparams OCTAVE.pdparams --arch {SMALLEST} --alpha 0.25",
