@@ -32,6 +32,7 @@ fuzz: $(VENV)/.ready-dev
 
 bench: $(VENV)/.ready-dev
 	$(VENV)/bin/python benchmarks/list_index.py
+	$(VENV)/bin/python benchmarks/startup.py
 
 $(VENV)/.ready: requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)

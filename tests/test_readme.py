@@ -80,6 +80,7 @@ AS_IS = {
     "ppcls list schedule loss": 0,
     "ppcls lr -c train1.yaml --samples 1281167 --world 4": 0,
     "ppcls models MobileNetV2": 0,
+    "ppcls train -c quick_start/digits.yaml -p batch_range=[5,8];timer_only=False;profile_path=trace.json": 1,
 }
 NUMBERS = "--json input.json"
 # Command -> the same with small things in place of large ones.
@@ -100,6 +101,9 @@ STAND_INS = {
     "python tools/eval.py -c eval.yaml": f"tools/eval.py -c eval.yaml {IMAGENET} {CROPS} {WEIGHTS}",
     "python tools/infer.py -c infer.yaml": f"tools/infer.py -c infer.yaml -o Global.device=cpu {WEIGHTS} {ASKED}",
     "python benchmarks/list_index.py": "benchmarks/list_index.py 2000",
+    "python benchmarks/startup.py --json startup.json": "benchmarks/startup.py --repeat 1 --json startup.json",
+    "python benchmarks/engine_loop.py --json engine_loop.json": "benchmarks/engine_loop.py --rounds 1 --updates 2 "
+    "--json engine_loop.json",
     f"python benchmarks/input.py --list val_list.txt --root pictures --repeat 3 {NUMBERS}": "benchmarks/input.py "
     f"--list dataset/digits/train_list.txt --root dataset/digits --epochs 1 --repeat 1 {NUMBERS}",
     f"ppcls octavize {OCTAVIZED}": f"ppcls octavize PLAIN.pdparams OCTAVE.pdparams --arch {SMALLEST} --alpha 0.25",

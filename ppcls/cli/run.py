@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ppcls.config import Run, load_run
+from ppcls.config.profiler_options import ProfilerOptions, parse_profiler_options
 from ppcls.utils import launcher, runtime
 from ppcls.utils.errors import ConfigError
 
@@ -65,6 +66,8 @@ def train(args: argparse.Namespace) -> int:
     """``ppcls train``: 0 when every epoch is done."""
     if args.dry_run and (args.resume or args.overwrite):
         raise ConfigError("--dry-run starts afresh and writes nothing; leave out --resume and --overwrite", "usage")
+    if args.dry_run and args.profiler_options is not None:
+        raise ConfigError("--dry-run trains nothing that -p could profile; leave out one of them", "usage")
     resume = [f"Global.checkpoints={args.resume}"] if args.resume else []
     run, note = _load(args, "train", resume)
     from ppcls.engine.stages import TrainOptions, train_run
@@ -74,6 +77,7 @@ def train(args: argparse.Namespace) -> int:
         dry_run=args.dry_run,
         allow_config_change=args.allow_config_change,
         environment=note,
+        profile=args.profiler_options,
     )
     return train_run(run, options)
 
@@ -101,8 +105,23 @@ def _command(
 ) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=summary, description=summary)
     add_config_arguments(parser)
+    parser.add_argument(
+        "-p",
+        "--profiler_options",
+        type=_profiler_options,
+        metavar="KEY=VALUE;...",
+        help="profile a range of batches, e.g. 'batch_range=[10,20];timer_only=False'; acts in train only",
+    )
     parser.set_defaults(run=function)
     return parser
+
+
+def _profiler_options(text: str) -> ProfilerOptions:
+    """As argparse wants it, which replaces the text of any other error."""
+    try:
+        return parse_profiler_options(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _load(args: argparse.Namespace, mode: str, more: list[str] | None = None) -> tuple[Run, str]:
@@ -122,7 +141,10 @@ def engine_of(args: argparse.Namespace, mode: str) -> "Engine":
     if mode != "eval" and dist.world_size() > 1:
         raise ConfigError(f"{mode} runs in one process; start it without paddle.distributed.launch", "usage")
     quiet = dist.rank() not in stage.config.Global.log_ranks
-    logger.setup(quiet=quiet, to_stderr=mode == "infer").info(note)
+    log = logger.setup(quiet=quiet, to_stderr=mode == "infer")
+    log.info(note)
+    if vars(args).get("profiler_options") is not None:
+        log.warning("-p without effect: it profiles ppcls train alone")
     return Engine(stage, mode)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from paddle.utils import unique_name
 
 from ppcls.config import Run, Stage, resolved_yaml
+from ppcls.config.profiler_options import ProfilerOptions
 from ppcls.engine.changes import with_seed_of
 from ppcls.engine.hooks.nan_guard import BadUpdate
 from ppcls.engine.presence import Presence, ranks_together
@@ -41,6 +42,7 @@ class TrainOptions:
     dry_run: bool = False
     allow_config_change: bool = False
     environment: str = ""
+    profile: ProfilerOptions | None = None
 
 
 def train_run(run: Run, options: TrainOptions) -> int:
@@ -52,6 +54,8 @@ def train_run(run: Run, options: TrainOptions) -> int:
     _require_one_place(run)
     logs = dist.rank() in run.stages[0].config.Global.log_ranks
     logger.setup(quiet=not logs).info(options.environment)
+    if options.profile is not None and not options.profile.timer_only:
+        compat.profiler_targets(options.profile.state)  # what cannot be recorded is refused before anything is written
     with ranks_together():
         _join(run.stages[0])
         with StopRequests() as requests:
@@ -200,11 +204,11 @@ def _live(
         training.state.left_out = left_out
         if unit is None:
             training.start_from(stage.config.Global.pretrained_model)
-            return training.run(store, {}, presence)
+            return training.run(store, {}, presence, options.profile)
         training.continue_from(unit, allow_change=options.allow_config_change)
         if dist.is_main():
             store.prune(stage.config.Global.keep_last)  # which may be lower than before, on a disk that was full
-        return training.run(store, unit.payload.states.get("records", {}), presence)
+        return training.run(store, unit.payload.states.get("records", {}), presence, options.profile)
 
 
 def _roll_back(store: CheckpointStore, error: BadUpdate, left_out: frozenset[int]) -> Unit:

@@ -9,6 +9,7 @@ from itertools import islice
 from ppcls.arch import build_model
 from ppcls.arch.summary import build_lazily
 from ppcls.config import Config, Stage, describe, resolved_yaml
+from ppcls.config.profiler_options import ProfilerOptions
 from ppcls.data import Loader, build_loader
 from ppcls.engine.changes import fingerprint, require_unchanged
 from ppcls.engine.compiled import compiled
@@ -18,6 +19,7 @@ from ppcls.engine.hooks import Outputs, default_hooks
 from ppcls.engine.hooks.bad_pictures import BadPictures
 from ppcls.engine.hooks.nan_guard import NanGuard
 from ppcls.engine.hooks.preemption import Preemption, Rounds
+from ppcls.engine.hooks.profiler import Profiler
 from ppcls.engine.plan import Plan
 from ppcls.engine.presence import Presence
 from ppcls.engine.records import Records
@@ -79,11 +81,18 @@ class Training:
         dist.from_main(lambda: require_unchanged(unit, self.config, allow=allow_change))
         _LOG.info("Finish load checkpoints from %s: epoch %d", unit.prefix, self.state.epoch)
 
-    def run(self, store: CheckpointStore, records_lengths: Mapping[str, int], presence: Presence) -> TrainState:
+    def run(
+        self,
+        store: CheckpointStore,
+        records_lengths: Mapping[str, int],
+        presence: Presence,
+        profile: ProfilerOptions | None = None,
+    ) -> TrainState:
         """Train the epochs that are left, writing into the stage's folder.
 
         Args:
             records_lengths: of the tables, in bytes, at the moment from which this run goes on.
+            profile: what to profile of it.
         """
         folder = self.stage.folder
         records = Records(folder)
@@ -99,6 +108,8 @@ class Training:
         preemption = Preemption(keeper.save, presence.requests)
         outputs = Outputs(folder, records, bad, keeper, preemption)
         hooks = default_hooks(self.config, self.plan, outputs, self._eval_names(), self.loader)
+        if profile is not None:
+            hooks.append(Profiler(profile, self.stage.name))  # last: all that was due is done before it ends the run
         fit(self.state, self.loader, hooks, self.plan, partial(self._evaluate, preemption))
         return self.state
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import paddle
 import paddle.inference
+from paddle import profiler
 
 from ppcls.utils.errors import ConfigError, PpclsError, WeightsError
 
@@ -62,6 +63,20 @@ def device_memory_mb() -> dict[str, float]:
         "max_mem_reserved": paddle.device.cuda.max_memory_reserved() / 2**20,
         "max_mem_allocated": paddle.device.cuda.max_memory_allocated() / 2**20,
     }
+
+
+def profiler_targets(wanted: str) -> list[profiler.ProfilerTarget] | None:
+    """What Paddle's profiler records for ``CPU``, ``GPU`` (both, as one launches the other) or ``All`` (None).
+
+    Raises:
+        ConfigError: a GPU's events are asked for, of a build that has none.
+    """
+    if wanted == "All":
+        return None
+    if wanted == "GPU" and not paddle.is_compiled_with_cuda():
+        raise ConfigError(f"-p: state: GPU asked for, but this paddle ({paddle_version()}) is the CPU build; state=CPU")
+    targets = [profiler.ProfilerTarget.CPU]
+    return [*targets, profiler.ProfilerTarget.GPU] if wanted == "GPU" else targets
 
 
 def accumulator_kinds(optimizer: paddle.optimizer.Optimizer) -> set[str]:

@@ -7,8 +7,6 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from tqdm import tqdm
-
 NAME = "ppcls"
 _FORMAT = logging.Formatter("[%(asctime)s] %(name)s %(levelname)s: %(message)s", datefmt="%Y/%m/%d %H:%M:%S")
 
@@ -28,6 +26,8 @@ class _ConsoleHandler(logging.Handler):
         stream = getattr(sys, self._stream_name)
         if stream is None:
             return  # as after >&-
+        from tqdm import tqdm  # here: what logs nothing, such as the report of a mistake, does not wait for it
+
         try:
             encoding = getattr(stream, "encoding", None) or "utf-8"
             text = self.format(record).encode(encoding, "backslashreplace").decode(encoding)

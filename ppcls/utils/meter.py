@@ -66,6 +66,11 @@ class Stopwatch:
         self._batches = 0
         self._samples = 0
 
+    @property
+    def waited_s(self) -> float:
+        """Seconds spent waiting for data."""
+        return self._waited_s
+
     def waited(self, seconds: float) -> None:
         """Count time spent waiting for data."""
         self._waited_s += seconds

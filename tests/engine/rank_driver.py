@@ -118,6 +118,19 @@ def overflow_on_the_last_rank(folder: Path, overlaps: bool) -> list[list[float]]
     return of_all_ranks(np.array([*left_out, scale, *state.network.parameters()[-1].numpy()]))
 
 
+def profile(folder: Path) -> dict[str, object]:
+    """Exit codes of a run that its profile ends, and the files, with the spans in them, when rank 0 left it."""
+    home = folder / "profiled"
+    if dist.is_main():
+        home.mkdir()
+        write_config(home)
+    dist.all_sum([0])  # wait for the file
+    options = f"batch_range=[0,1];timer_only=False;profile_path={home / 'trace.json'}"
+    code = run("train", home / "tiny.yaml", "DataLoader.Train.dataset.samples=32", flags=("-p", options))
+    files = {path.name: len(json.loads(path.read_text())["traceEvents"]) for path in home.glob("*trace*")}
+    return {"codes": of_all_ranks(np.array([code])), "files": files}
+
+
 def findings(folder: Path) -> dict[str, object]:
     """Everything that one rank and many can be compared by."""
     return {
@@ -138,6 +151,7 @@ def main(folder: Path) -> None:
         found |= interrupt_and_go_on(folder) | {"messages": stop_for_the_last_rank(folder)}
         found |= {name: train_exactly(folder, case) for name, case in COMPILED.items()}
         found["overflow"] = [overflow_on_the_last_rank(folder, overlaps) for overlaps in (False, True)]
+        found["profile"] = profile(folder)
         found["sent"] = [bytes_sent_by_an_update(folder, update_freq) for update_freq in (1, 3)]
     if dist.is_main():
         (folder / f"ranks{dist.world_size()}.json").write_text(json.dumps(found))

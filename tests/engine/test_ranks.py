@@ -222,6 +222,14 @@ def test_a_number_that_is_not_finite_on_one_rank_stops_the_others_too(two: dict)
     ]
 
 
+def test_every_rank_writes_a_profile_of_its_own_before_any_leaves(two: dict, two_folder: Path) -> None:
+    assert two["profile"]["codes"] == [[1]] * 2
+    assert sorted(two["profile"]["files"]) == ["trace.json", "trace.rank1.json"]
+    assert min(two["profile"]["files"].values()) > 100
+    for path in (two_folder / "profiled" / "out" / NAME / "status").glob("*.json"):
+        assert (json.loads(path.read_text())["code"], json.loads(path.read_text())["slug"]) == (1, "profiled")
+
+
 @pytest.mark.parametrize("stage", ["first", "second"])
 def test_two_ranks_train_both_stages_and_rank_0_alone_writes(digits: Path, stage: str) -> None:
     folder = digits / "out" / NAME / stage

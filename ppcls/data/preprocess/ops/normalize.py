@@ -72,9 +72,10 @@ class NormalizeImage:
         """``[N, 3, H, W]`` of any dtype -> ``[N, channel_num, H, W]``, the same numbers as on the host."""
         import paddle  # main thread only: workers import this module
 
-        mean = paddle.to_tensor(self._mean.reshape(1, 3, 1, 1))
-        std = paddle.to_tensor(self._std.reshape(1, 3, 1, 1))
-        x = (images.astype("float32") * self._scale - mean) / std
+        # Channels last: on a CPU paddle is 2 to 8 times as fast where what it broadcasts lies along the last axis.
+        x = images.transpose([0, 2, 3, 1]).astype("float32")  # [N, H, W, 3]
+        x = (x * self._scale - paddle.to_tensor(self._mean)) / paddle.to_tensor(self._std)
+        x = x.transpose([0, 3, 1, 2])  # [N, 3, H, W]
         if self._pad:
             x = paddle.concat([x, paddle.zeros_like(x[:, : self._pad])], axis=1)
         return x.astype(self.output_dtype.name)
