@@ -46,6 +46,9 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     export_parser.add_argument(
         "--onnx", action="store_true", help="also write inference.onnx (pip install paddle2onnx)"
     )
+    export_parser.add_argument(
+        "--optimize", action="store_true", help="with --onnx: rewrite it for engines, same answers (pip install onnx)"
+    )
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,7 +95,9 @@ def infer(args: argparse.Namespace) -> int:
 
 def export(args: argparse.Namespace) -> int:
     """``ppcls export``."""
-    engine_of(args, "export").export(onnx=args.onnx)
+    if args.optimize and not args.onnx:
+        raise ConfigError("--optimize rewrites the ONNX program; add --onnx", "usage")
+    engine_of(args, "export").export(onnx=args.onnx, optimize=args.optimize)
     return 0
 
 

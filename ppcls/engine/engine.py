@@ -136,8 +136,12 @@ class Engine:
             counts = f"{unreadable} of {len(images)} pictures could not be read"
             raise PpclsError(f"{counts}; they are named above, the others are answered", "partial")
 
-    def export(self, onnx: bool = False) -> list[Path]:
-        """Write ``inference.*`` into ``Global.save_inference_dir`` and print the files."""
+    def export(self, onnx: bool = False, optimize: bool = False) -> list[Path]:
+        """Write ``inference.*`` into ``Global.save_inference_dir`` and print the files.
+
+        Args:
+            optimize: rewrite the ONNX program for engines, with the same answers.
+        """
         settings = self.config.Global
         plan = ExportPlan(
             Path(settings.save_inference_dir),
@@ -145,6 +149,7 @@ class Engine:
             self.config.Arch.infer_add_softmax,
             onnx,
             about(self.config),
+            optimize,
         )
         files = export(self.network, plan)
         for path in files:

@@ -15,6 +15,7 @@ from paddle import Tensor, nn
 from ppcls.config import Config
 from ppcls.config.dump import plain
 from ppcls.data.postprocess.topk import read_names
+from ppcls.engine.onnx_rewrite import OPSET, rewrite
 from ppcls.utils import compat
 from ppcls.utils.errors import PpclsError, WeightsError
 from ppcls.utils.exported import Run, load_program, verify_export, write_manifest
@@ -22,6 +23,7 @@ from ppcls.utils.folders import filled_aside
 from ppcls.utils.seed import Stream, generator
 
 _STEM = "inference"
+_PLAIN_OPSET = 7  # paddle2onnx takes a later one where it must
 _TOLERANCE = 1e-4  # of the largest output
 
 _LOG = logging.getLogger("ppcls")
@@ -35,6 +37,7 @@ class ExportPlan(NamedTuple):
     add_softmax: bool
     onnx: bool
     about: Mapping[str, Any]
+    optimize: bool = False  # rewrite the ONNX file
 
 
 class _Program(nn.Layer):
@@ -118,7 +121,9 @@ def _write_program(network: nn.Layer, plan: ExportPlan, aside: Path) -> None:
     spec = paddle.static.InputSpec([None, *plan.image_shape], "float32", name="x")
     paddle.jit.save(program, str(aside / _STEM), input_spec=[spec])
     if plan.onnx:
-        compat.write_onnx(aside, _STEM, aside / f"{_STEM}.onnx")
+        compat.write_onnx(aside, _STEM, aside / f"{_STEM}.onnx", OPSET if plan.optimize else _PLAIN_OPSET)
+        if plan.optimize:
+            rewrite(aside / f"{_STEM}.onnx")
     write_manifest(aside / _STEM, {"image_shape": plan.image_shape, "softmax": plan.add_softmax, **plan.about})
     require_equal(expected, load_program(aside / _STEM)(images), "the exported program")
     if plan.onnx:
