@@ -69,6 +69,7 @@ AS_IS = {
     "ppcls check-data -c quick_start/digits.yaml --json report.json": 0,
     "ppcls check-data dataset/digits/val_list.txt --image-root dataset/digits --sha256 pictures.sha256": 0,
     "ppcls check-data dataset/digits/val_list.txt --image-root dataset/digits --compare pictures.sha256": 0,
+    "ppcls bench-data -c quick_start/digits.yaml --images-per-second 2000 --json speed.json": 0,
     "ppcls config -c train1.yaml": 0,
     "ppcls config -c eval.yaml --mode eval": 0,
     "ppcls config -c train1.yaml -o Global.epochs=2 "

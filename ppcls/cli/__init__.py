@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from ppcls import __version__
-from ppcls.cli import convert, curves, data, demo, lr, models, octaves, octavize, run, show
+from ppcls.cli import bench_data, convert, curves, data, demo, lr, models, octaves, octavize, run, show
 from ppcls.utils.errors import ConfigError, PpclsError
 from ppcls.utils.logger import discard_stdout
 from ppcls.utils.suggest import did_you_mean
@@ -79,6 +79,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="ppcls", description="Train, judge, use and export image classifiers.")
     parser.add_argument("--version", action="version", version=f"ppcls {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (demo, run, show, models, lr, data, convert, octavize, curves, octaves):
+    for module in (demo, run, show, models, lr, data, bench_data, convert, octavize, curves, octaves):
         module.add_commands(commands)
     return parser

@@ -13,12 +13,16 @@ from ppcls.utils.suggest import did_you_mean
 
 @dataclass(frozen=True)
 class Row:
-    """One network; ``top1`` and ``top5`` are published, in per cent, for its default arguments and 1000 classes."""
+    """One network at one picture size; ``activations`` are the numbers that convolutions and linear layers put out.
+
+    ``top1`` and ``top5`` are published, in per cent, for this alpha and 1000 classes.
+    """
 
     name: str
     alpha: float | None
     params: int
     macs: int
+    activations: int
     top1: float | None
     top5: float | None
     source: str | None
@@ -55,7 +59,8 @@ def models(args: argparse.Namespace) -> int:
         print(json.dumps([asdict(_row(name, args)) for name in names], indent=1))
         return 0
     width = max(len(name) for name in names)
-    print(f"{'model':<{width}} {'alpha':>6} {'params':>12} {f'MACs at {args.size}':>15}  published top-1 / top-5")
+    sizes = f"{f'MACs at {args.size}':>15} {'activations':>12}"
+    print(f"{'model':<{width}} {'alpha':>6} {'params':>12} {sizes}  published top-1 / top-5")
     for name in names:
         print(_line(_row(name, args), width), flush=True)
     return 0
@@ -86,12 +91,11 @@ def _row(name: str, args: argparse.Namespace) -> Row:
     from ppcls.registry import BACKBONES
 
     target, parameters = BACKBONES.get(name), BACKBONES.parameters(name)
-    published = published_of(target)
+    published = published_of(target, args.alpha)
     alpha = _default(parameters, "alpha")
     arguments = {}
     if args.alpha is not None:
         arguments["alpha"] = args.alpha
-        published = published if args.alpha == alpha else None
     try:
         model = build_lazily(lambda: target(class_num=args.class_num, **arguments))
     except ValueError as error:
@@ -102,6 +106,7 @@ def _row(name: str, args: argparse.Namespace) -> Row:
         alpha=arguments.get("alpha", alpha),
         params=summary.params,
         macs=summary.macs,
+        activations=summary.activations,
         top1=published.top1 if published else None,
         top5=published.top5 if published else None,
         source=published.source if published else None,
@@ -115,4 +120,4 @@ def _default(parameters: dict[str, inspect.Parameter], name: str) -> float | Non
 def _line(row: Row, width: int) -> str:
     alpha = "-" if row.alpha is None else f"{row.alpha:g}"
     accuracy = "-" if row.top1 is None else f"{row.top1} / {row.top5}  ({row.source})"
-    return f"{row.name:<{width}} {alpha:>6} {row.params:>12,} {row.macs:>15,}  {accuracy}"
+    return f"{row.name:<{width}} {alpha:>6} {row.params:>12,} {row.macs:>15,} {row.activations:>12,}  {accuracy}"

@@ -66,6 +66,7 @@ class GlobalConfig:
 
     checkpoints: str | None = None  # train: prefix to continue from, or auto; else: weights
     pretrained_model: str | None = None  # weights only: prefix, .pdparams file or URL
+    use_model_card: bool = True  # eval, infer, export: what the card beside the weights says comes first
     output_dir: str = "./output/"  # the run's folder is <output_dir>/<Arch.name>/
     device: str = "gpu"  # cpu, gpu, gpu:N, auto
     epochs: int = setting(1, needed=("train",), low=1)  # passes over the list; the horizon of the schedule
@@ -160,6 +161,7 @@ class DatasetConfig:
     component: Component
     transform_ops: tuple[Component, ...] = ()
     batch_transform_ops: tuple[Component, ...] = ()  # Train only
+    fast_decode: bool = False  # JPEG at the least of 1, 1/2, 1/4, 1/8 of its size that the first crop or resize allows
 
 
 @dataclass(frozen=True, kw_only=True)

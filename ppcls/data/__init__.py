@@ -1,5 +1,7 @@
 """Batches of pictures and labels. Importing this registers data sets, samplers and sample ops, without paddle."""
 
+from collections.abc import Callable
+
 from ppcls.config.schema import Component, LoaderConfig, WorkerConfig
 from ppcls.data.dataloader import imagenet_dataset, sampler, synthetic_dataset
 from ppcls.data.dataloader.bad_samples import BadSample, BadSamples
@@ -24,6 +26,8 @@ __all__ = [
     "Item",
     "Loader",
     "build_loader",
+    "build_pipeline",
+    "build_to_device",
     "imagenet_dataset",
     "sampler",
     "synthetic_dataset",
@@ -45,7 +49,7 @@ def build_loader(
     key = f"DataLoader.{split}"
     dataset = DATASETS.build(config.dataset.component, class_num=class_num)
     on_error = _on_error(dataset, split)
-    pipeline = Pipeline.from_components(config.dataset.transform_ops, max_pixels=dataset.rule.max_pixels)
+    pipeline = build_pipeline(config, dataset)
     reader = Reader(dataset, pipeline.host, seed, on_error)
     order = {name: getattr(config.sampler, name) for name in ("batch_size", "shuffle", "drop_last")}
     batches = SAMPLERS.build(
@@ -58,14 +62,27 @@ def build_loader(
     batch_ops = config.dataset.batch_transform_ops
     if batch_ops and split != "Train":
         raise ConfigError(f"{batch_ops[0].key}: batch_transform_ops are for training only; remove them")
+    to_device = build_to_device(config, pipeline, class_num=class_num, seed=seed, rank=rank)
+    bad = BadSamples(len(dataset), dataset.rule.max_bad_ratio if on_error == "skip" else None)
+    return Loader(dataset, batches, _source(reader, config.loader), to_device, bad)
 
+
+def build_to_device(
+    config: LoaderConfig, pipeline: Pipeline, *, class_num: int, seed: int, rank: int = 0
+) -> Callable[[HostBatch], Batch]:
+    """The device's part of a split; ConfigError for batch ops that do not build."""
     from ppcls.data.dataloader.device import ToDevice  # paddle, which `ppcls prepare` does without
     from ppcls.data.preprocess import batch_ops as _  # noqa: F401, registers
 
-    mixing = [BATCH_OPS.build(component, class_num=class_num) for component in batch_ops]
-    to_device = ToDevice(pipeline.device, mixing, seed, rank)
-    bad = BadSamples(len(dataset), dataset.rule.max_bad_ratio if on_error == "skip" else None)
-    return Loader(dataset, batches, _source(reader, config.loader), to_device, bad)
+    mixing = [BATCH_OPS.build(component, class_num=class_num) for component in config.dataset.batch_transform_ops]
+    return ToDevice(pipeline.device, mixing, seed, rank)
+
+
+def build_pipeline(config: LoaderConfig, dataset: Dataset) -> Pipeline:
+    """The transforms of a split; ConfigError for ops that do not build or an order that cannot work."""
+    settings = config.dataset
+    limit = dataset.rule.max_pixels
+    return Pipeline.from_components(settings.transform_ops, fast_decode=settings.fast_decode, max_pixels=limit)
 
 
 def _on_error(dataset: Dataset, split: str) -> str:

@@ -15,6 +15,7 @@ from ppcls.data import Loader, build_loader
 from ppcls.data import postprocess as _  # noqa: F401  registers its names
 from ppcls.data.preprocess import Pipeline
 from ppcls.engine import lines
+from ppcls.engine.card import follow_card
 from ppcls.engine.evaluate import EvaluationStopped, Judge, Watch, judge_model
 from ppcls.engine.export import ExportPlan, about, export
 from ppcls.engine.hooks.preemption import Rounds
@@ -26,6 +27,7 @@ from ppcls.registry import POSTPROCESSES
 from ppcls.utils import compat, dist, logger
 from ppcls.utils.errors import ConfigError, PpclsError, StoppedError
 from ppcls.utils.files import output_errors
+from ppcls.utils.model_card import ModelCard, read_card
 from ppcls.utils.save_load import find_prefix, load_into, read_weights
 from ppcls.utils.seed import Stream, derive, draw_seed
 from ppcls.utils.signals import StopRequests
@@ -55,6 +57,7 @@ class Engine:
         self.network = build_model(self.config.Arch)
         if mode == "train" and self.config.Arch.use_sync_bn and dist.world_size() > 1:
             self.network = synchronise(self.network)
+        self.card: ModelCard | None = None
         if mode != "train":
             self._load_all_weights(mode)
 
@@ -148,7 +151,7 @@ class Engine:
             settings.image_shape,
             self.config.Arch.infer_add_softmax,
             onnx,
-            about(self.config),
+            about(self.config, self.card),
             optimize,
         )
         files = export(self.network, plan)
@@ -170,10 +173,14 @@ class Engine:
         source = next((source for source in sources if source), None)
         if source is None:
             raise ConfigError(f"Global.pretrained_model: {mode} needs weights; -o Global.pretrained_model={own}")
-        self.load_weights(source, strict=True)
+        path = self.load_weights(source, strict=True)
+        self.card = read_card(path)
+        if self.card is not None:
+            self.config = follow_card(self.config, self.network, self.card, path)
+            self.stage = dataclasses.replace(self.stage, config=self.config)
 
-    def load_weights(self, source: str | bool, *, strict: bool) -> None:
-        """Load weights from a prefix, a file or a URL.
+    def load_weights(self, source: str | bool, *, strict: bool) -> Path:
+        """Load weights from a prefix, a file or a URL; returns the file they came from.
 
         Args:
             strict: every tensor must fit; otherwise a classifier of another number of classes stays as drawn.
@@ -184,7 +191,9 @@ class Engine:
                 "give a path, or train from scratch with -o Arch.pretrained=False"
             )
         prefix = find_prefix(str(source), self.config.Arch.name)
-        load_into(self.network, read_weights(prefix), strict=strict, allow_head_mismatch=not strict)
+        weights = read_weights(prefix)
+        load_into(self.network, weights, strict=strict, allow_head_mismatch=not strict)
+        return weights.path
 
 
 def _with_seed(stage: Stage) -> Stage:

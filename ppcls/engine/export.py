@@ -20,6 +20,7 @@ from ppcls.utils import compat
 from ppcls.utils.errors import PpclsError, WeightsError
 from ppcls.utils.exported import Run, load_program, verify_export, write_manifest
 from ppcls.utils.folders import filled_aside
+from ppcls.utils.model_card import ModelCard
 from ppcls.utils.seed import Stream, generator
 
 _STEM = "inference"
@@ -53,8 +54,8 @@ class _Program(nn.Layer):
         return F.softmax(logits, axis=-1) if self.add_softmax else logits
 
 
-def about(config: Config) -> dict[str, Any]:
-    """What whoever runs the program must know: network, preprocessing, class names, as far as the config says."""
+def about(config: Config, card: ModelCard | None = None) -> dict[str, Any]:
+    """What who runs the program must know, as far as it is known: network, preprocessing, classes, whose weights."""
     values = plain(config)
     known = {"arch": values["Arch"], "paddle": compat.paddle_version()}
     if config.Infer is not None:
@@ -65,6 +66,14 @@ def about(config: Config) -> dict[str, Any]:
         if config.DataLoader.Eval is not None:
             ops = values["DataLoader"]["Eval"]["dataset"]["transform_ops"]
             known["preprocessing"] = [*ops, {"ToCHWImage": {}}]  # which a loader does by itself
+        elif card is not None:
+            known["preprocessing"] = [*card.preprocessing, {"ToCHWImage": {}}]
+    if card is not None:
+        known["weights"] = {
+            "source": card.source,
+            "source_sha256": card.source_sha256,
+            "published": card.published,
+        }
     if names:
         known["class_names"] = names
     return known

@@ -43,7 +43,7 @@ def data_bound_line(waited_s: float, elapsed_s: float) -> str | None:
         return None
     return (
         f"data-bound: {share:.0%} of the time went into waiting for pictures; "
-        "raise DataLoader.Train.loader.num_workers, or shrink the pictures on disk"
+        "raise DataLoader.Train.loader.num_workers, or shrink the pictures on disk; see ppcls bench-data"
     )
 
 

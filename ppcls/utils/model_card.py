@@ -81,8 +81,9 @@ def _parse(data: bytes, path: Path) -> dict[str, Any]:
         wrong = [name for name, kinds in _KINDS.items() if type(content[name]) not in kinds]
         if not all(isinstance(op, dict) and len(op) == 1 for op in content["preprocessing"]):
             wrong.append("preprocessing")
+        wrong += [name for name in ("epsilon", "momentum") if name not in wrong and not 0 < content[name] < 1]
         if wrong or not {"file", "sha256"} <= content["weights"].keys():
-            raise ValueError(f"entries of the wrong kind: {', '.join(wrong or ['weights'])}")
+            raise ValueError(f"entries that cannot be: {', '.join(wrong or ['weights'])}")
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise WeightsError(f"{path} is damaged: {printable(str(error))}"[:300], "damaged") from error
     return content

@@ -95,6 +95,34 @@ def test_the_file_inside_an_archive_is_found_without_unpacking(official: Path, t
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tar"]
 
 
+@pytest.mark.parametrize(("stem", "arch"), [("resnet-26_alpha-0.25", "OctResNet26")])
+def test_a_symbol_checkpoint_in_an_archive_goes_through_the_command(stem: str, arch: str, tmp_path: Path) -> None:
+    golden = json.loads((Path(__file__).parents[1] / f"golden/official/{stem}.json").read_text())
+    names, shapes = zip(*golden["parameters"], strict=True)
+    assert {name[:4] for name in names} == {"arg:", "aux:"}
+    rng = np.random.default_rng(0)
+    data = params([record(rng.random(shape, dtype=np.float32)) for shape in shapes], list(names))
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        info = tarfile.TarInfo("a/checkpoint-0000.params")
+        info.size = len(data)
+        tar.addfile(info, io.BytesIO(data))
+    words = ["convert", "--arch", arch, "--alpha", "0.25", str(tmp_path / "a.tar"), str(tmp_path / "o.pdparams")]
+    assert main(words) == 0
+    arrays = read_weights(str(tmp_path / "o.pdparams")).arrays
+    assert arrays.keys() == BACKBONES.get(arch)(class_num=1000, alpha=0.25).state_dict().keys()
+    assert json.loads((tmp_path / "o.card.json").read_text())["epsilon"] == 1e-4
+
+
+def test_a_float16_file_gives_the_numbers_of_its_float32_twin(official: Path, tmp_path: Path) -> None:
+    arrays = parse_mxnet_params(official.read_bytes(), "x")
+    halves = {name: array.astype(np.float16) for name, array in arrays.items()}
+    (tmp_path / "h.params").write_bytes(params([record(half) for half in halves.values()], list(halves)))
+    found = read_official(tmp_path / "h.params", ARCH, 0.5).weights
+    for name, wide in read_official(official, ARCH, 0.5).weights.items():
+        assert found[name].dtype == np.float32
+        assert np.array_equal(found[name], wide.astype(np.float16).astype(np.float32))
+
+
 @pytest.mark.parametrize("cut", [0, 7, 30, 1000, -1])
 def test_a_file_that_is_cut_is_told(
     official: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], cut: int

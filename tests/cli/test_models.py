@@ -24,8 +24,21 @@ def run(*words):
 def test_the_table_shows_known_sizes_and_published_accuracy(capsys):
     assert run("OctMobileNetV2_x1_125") == 0
     header, line = capsys.readouterr().out.splitlines()
-    assert header.split() == ["model", "alpha", "params", "MACs", "at", "224", "published", "top-1", "/", "top-5"]
-    assert line.split()[:7] == ["OctMobileNetV2_x1_125", "0.5", "4,243,006", "292,764,600", "73.0", "/", "91.2"]
+    assert header.split() == [
+        "model",
+        "alpha",
+        "params",
+        "MACs",
+        "at",
+        "224",
+        "activations",
+        "published",
+        "top-1",
+        "/",
+        "top-5",
+    ]
+    assert line.split()[:4] == ["OctMobileNetV2_x1_125", "0.5", "4,243,006", "292,764,600"]
+    assert line.split()[4:8] == ["5,744,584", "73.0", "/", "91.2"]
 
 
 def test_size_classes_and_alpha_are_honoured_and_then_nothing_is_published(capsys):
@@ -33,6 +46,17 @@ def test_size_classes_and_alpha_are_honoured_and_then_nothing_is_published(capsy
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["name"], row["alpha"], row["top1"]) == ("OctMobileNetV2_x1_125", 0, None)
     assert row["params"] == 4_243_006 - 990 * 1441
+
+
+def test_what_was_published_at_another_alpha_stands_beside_it(capsys):
+    run("OctResNet26", "--alpha", "0.5", "--json")
+    assert json.loads(capsys.readouterr().out)[0]["top1"] == 75.5
+
+
+def test_activations_are_those_of_the_literature(capsys):
+    run("ResNet5[0]", "--json")
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["activations"] == pytest.approx(11.1e6, abs=5e4)  # "Designing Network Design Spaces", table of ResNet-50
 
 
 def test_a_pattern_selects_and_alpha_splits_what_is_plain_without(capsys):

@@ -15,6 +15,7 @@ from sizes import CLASSES, TRAINED
 
 from ppcls.data.dataloader.synthetic_dataset import SyntheticDataset
 from ppcls.data.dataloader.values import Item
+from ppcls.data.preprocess.ops import opening
 from ppcls.data.preprocess.ops.decode import DecodeImage
 from ppcls.engine.hooks.hook import Hook
 from ppcls.engine.state import StepOutput, TrainState
@@ -51,24 +52,29 @@ def spoil_sample(at: int, how: str, side: int = TRAINED, in_worker: bool = False
         side: of the data set's pictures; those of another one are let alone.
         in_worker: so is the main process.
     """
-    original = DecodeImage.__call__
-    pixels = SyntheticDataset(CLASSES, side=side).pixels(at)[:, :, ::-1]
+    alone, joined = DecodeImage.__call__, opening.decode_bgr
+    pixels = SyntheticDataset(CLASSES, side=side).pixels(at)
     results: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         "nan": lambda image: np.float32(image) * np.float32(np.nan),
         "wide": lambda image: np.repeat(image, 2, axis=1),
         "grey": lambda image: image[:, :, 0],
     }
 
-    def decode(op: DecodeImage, data: bytes, rng: np.random.Generator) -> np.ndarray:
-        image = original(op, data, rng)
-        if not np.array_equal(image, pixels) or (in_worker and multiprocessing.parent_process() is None):
+    def spoilt(image: np.ndarray, expected: np.ndarray) -> np.ndarray:
+        if not np.array_equal(image, expected) or (in_worker and multiprocessing.parent_process() is None):
             return image
         if how in results:
             return results[how](image)
         misbehave(how)
         return image
 
-    DecodeImage.__call__ = decode
+    def decode(op: DecodeImage, data: bytes, rng: np.random.Generator) -> np.ndarray:
+        return spoilt(alone(op, data, rng), pixels[:, :, ::-1])
+
+    def decode_bgr(data: bytes, factor: int = 1) -> np.ndarray:
+        return spoilt(joined(data, factor), pixels)
+
+    DecodeImage.__call__, opening.decode_bgr = decode, decode_bgr
 
 
 def spoil_reading(at: int, how: str) -> None:

@@ -97,12 +97,13 @@ def after_loading(how: str, path: str) -> None:
     """Once an engine has its weights, their file is overwritten in place: ``cut``, or filled with ``zeros``."""
     original = Engine.load_weights
 
-    def load_weights(engine: Engine, source: str | bool, *, strict: bool) -> None:
-        original(engine, source, strict=strict)
+    def load_weights(engine: Engine, source: str | bool, *, strict: bool) -> Path:
+        found = original(engine, source, strict=strict)
         with open(path, "rb+") as file:
             size = file.seek(0, io.SEEK_END)
             file.truncate(size // 2 if how == "cut" else 0)
             file.write(bytes(size) if how == "zeros" else b"")
+        return found
 
     Engine.load_weights = load_weights
 

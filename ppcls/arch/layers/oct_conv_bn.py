@@ -102,6 +102,8 @@ class OctConv(nn.Layer):
         self.inputs, self.outputs, self.style = inputs, outputs, style
         self.normed = inputs if norm_first else outputs
         self.is_plain = inputs.is_plain and outputs.is_plain
+        # Known before the forward pass, for to_static stops on attributes that are dataclasses.
+        self._norms_plain = self.normed.is_plain
         self._shrinks = self.is_plain and style.pools and stride == 2
         if self.is_plain:
             stride = 1 if self._shrinks else stride
@@ -123,7 +125,7 @@ class OctConv(nn.Layer):
     def normalise(self, x: Octave) -> Octave:
         """The batch norm alone."""
         norm = getattr(self, self.style.norm)
-        return enter(norm(leave(x))) if self.normed.is_plain else norm(x)
+        return enter(norm(leave(x))) if self._norms_plain else norm(x)
 
 
 class OctConvBN(OctConv):

@@ -24,6 +24,7 @@ _SIGNATURES = {
 }
 _JPEG_SIZES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # start of frame, which holds the size
 _ANIMATION = (b"acTL", b"fcTL", b"fdAT")  # chunks of a PNG
+_ORIENTATION = 0x0112  # a tag of EXIF
 _JPEG_BARE = {0x01, *range(0xD0, 0xD8)}  # markers without a segment
 
 
@@ -90,6 +91,24 @@ def damage(data: bytes) -> str:
         if length > len(data):
             return f"the {kind} file is cut off: {len(data)} of {length} bytes"
     return f"the data inside the {kind} file of {len(data)} bytes is damaged, or of a variant that is not read"
+
+
+def jpeg_orientation(data: bytes) -> int:
+    """What the first EXIF part near the start says, 1 to 8, above 4 with sides exchanged; 1 where it says nothing."""
+    start = data.find(b"Exif\0\0", 0, 1 << 16) + 6
+    order = {b"II": "<", b"MM": ">"}.get(data[start : start + 2], "")
+    if start < 6 or not order:
+        return 1
+    try:
+        first = start + struct.unpack_from(f"{order}I", data, start + 4)[0]
+        entries = struct.unpack_from(f"{order}H", data, first)[0]
+        for at in range(first + 2, first + 2 + 12 * entries, 12):
+            tag, _, _, value = struct.unpack_from(f"{order}HHIH", data, at)
+            if tag == _ORIENTATION:
+                return value if 1 <= value <= 8 else 1
+    except struct.error:  # cut off
+        return 1
+    return 1
 
 
 def without_animation(data: bytes) -> bytes:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ppcls.data.preprocess.ops.opening import join_first
 from ppcls.registry import OPS, Buildable
 from ppcls.utils.errors import ConfigError
 
@@ -36,22 +37,23 @@ class Pipeline:
         tail = len(ops)
         while tail > 0 and hasattr(ops[tail - 1], "on_device"):
             tail -= 1
-        self._host_ops = tuple(ops[:tail])
+        self.host_ops = tuple(ops[:tail])
         self._device_ops = tuple(ops[tail:])
-        self._host_layout = _last(self._host_ops, "output_layout", "HWC")
+        self._host_layout = _last(self.host_ops, "output_layout", "HWC")
         self._full_layout = _last(ops, "output_layout", "HWC")
-        self.host_dtype: np.dtype = _last(self._host_ops, "output_dtype", np.dtype(np.uint8))
-        stays = [op for op in self._host_ops if hasattr(op, "on_device")]
+        self.host_dtype: np.dtype = _last(self.host_ops, "output_dtype", np.dtype(np.uint8))
+        stays = [op for op in self.host_ops if hasattr(op, "on_device")]
         if stays:
             names = ", ".join(type(op).__name__ for op in stays)
-            last = type(self._host_ops[-1]).__name__
+            last = type(self.host_ops[-1]).__name__
             _logger.info("%s stays on the host: %s after it has no device form", names, last)
 
     @classmethod
-    def from_components(cls, components: Sequence[Buildable], **known: Any) -> "Pipeline":
+    def from_components(cls, components: Sequence[Buildable], *, fast_decode: bool = False, **known: Any) -> "Pipeline":
         """The pipeline of a loader: ``DataLoader.<split>.dataset.transform_ops``.
 
         Args:
+            fast_decode: decode a JPEG no larger than the crop needs; see ``ops.opening.Open``.
             known: values for the ops that ask, such as ``max_pixels``.
         Raises:
             ConfigError: an op that does not build, an order that cannot work, or ToCHWImage, which loaders do.
@@ -60,7 +62,10 @@ class Pipeline:
         for component, op in zip(components, ops, strict=True):
             if hasattr(op, "output_layout"):
                 raise ConfigError(f"{component.key}: loaders transpose whole batches to CHW themselves; remove it")
-        return cls(ops)
+        try:
+            return cls(join_first(ops, fast_decode))
+        except ValueError as error:
+            raise ConfigError(f"{components[0].key}: {error}") from error
 
     @classmethod
     def for_inference(cls, components: Sequence[Buildable], **known: Any) -> "Pipeline":
@@ -68,7 +73,7 @@ class Pipeline:
         ops = _build(components, known)
         if _last(ops, "output_layout", "HWC") != "CHW":
             raise ConfigError(f"{components[-1].key}: Infer.transforms must end in CHW; append ToCHWImage")
-        return cls(ops)
+        return cls(join_first(ops, fast=False))
 
     def host(self, data: bytes, rng: np.random.Generator) -> np.ndarray:
         """The workers' part: ``[H, W, C]`` of ``host_dtype``.
@@ -77,7 +82,7 @@ class Pipeline:
             DataError: slug ``bad-image`` when the file cannot be decoded, ``bad-batch`` when an op cannot work on it.
         """
         image: Any = data
-        for op in self._host_ops:
+        for op in self.host_ops:
             image = op(image, rng)
         return image
 

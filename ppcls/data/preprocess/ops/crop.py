@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
 from ppcls.data.preprocess.ops.resize import build_resize
-from ppcls.data.preprocess.ops.size import Size, parse_size, size_of
+from ppcls.data.preprocess.ops.size import Box, Need, Size, parse_size, size_of
 from ppcls.registry import OPS
 from ppcls.utils.errors import DataError
 
@@ -36,15 +36,6 @@ class CropImage:
             )
         left, top = (width - self._size.width) // 2, (height - self._size.height) // 2
         return image[top : top + self._size.height, left : left + self._size.width]
-
-
-class Box(NamedTuple):
-    """Pixels; ``left + width`` is at most the picture's width, and so for the height."""
-
-    left: int
-    top: int
-    width: int
-    height: int
 
 
 @OPS.register
@@ -80,9 +71,15 @@ class RandCropImage:
         self._resize = build_resize(interpolation, backend, "RandCropImage")
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        box = draw_box(size_of(image), self._scale, self._ratio, self._use_log_aspect, rng)
-        part = image[box.top : box.top + box.height, box.left : box.left + box.width]
-        return self._resize(part, self._size, rng)
+        return self.finish(image, self.need(size_of(image), rng), rng)
+
+    def need(self, size: Size, rng: np.random.Generator) -> Need:
+        """Draw the part of a picture of that size."""
+        return Need(draw_box(size, self._scale, self._ratio, self._use_log_aspect, rng), self._size)
+
+    def finish(self, image: np.ndarray, need: Need, rng: np.random.Generator) -> np.ndarray:
+        """Cut and resize."""
+        return self._resize(need.box.of(image), need.size, rng)
 
 
 def draw_box(

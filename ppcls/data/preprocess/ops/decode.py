@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from ppcls.data.preprocess.ops.size import Size
 from ppcls.data.preprocess.picture import MAX_PIXELS, check_picture, damage, without_animation
 from ppcls.registry import OPS
 from ppcls.utils.errors import DataError
@@ -50,24 +51,44 @@ class DecodeImage:
         if max_pixels <= 0:
             raise ValueError(f"DecodeImage max_pixels must be above 0; got {max_pixels}")
         self._decode = _BACKENDS[backend]
-        self._to_rgb = to_rgb
+        self.to_rgb = to_rgb
+        self.is_cv2 = backend == "cv2"
         self._max_pixels = max_pixels
 
     def __call__(self, data: bytes, rng: np.random.Generator) -> np.ndarray:
-        check_picture(data, self._max_pixels)
-        return self._decode(data, self._to_rgb)
+        self.check(data)
+        return self._decode(data, self.to_rgb)
+
+    def check(self, data: bytes) -> Size:
+        """The size that the header claims, before any EXIF turn; DataError as for a call, without decoding."""
+        return Size(*check_picture(data, self._max_pixels))
 
 
-def _decode_cv2(data: bytes, to_rgb: bool) -> np.ndarray:
+def decode_bgr(data: bytes, factor: int = 1) -> np.ndarray:
+    """uint8 ``[H, W, 3]``, blue first, EXIF turned, of a file whose header was checked.
+
+    Args:
+        factor: 1, 2, 4 or 8: sides become ``ceil(side / factor)``, for JPEG a scaled inverse DCT, cheap and smooth.
+    """
     # From memory: cv2.imread fills the missing part of a truncated JPEG with grey and says nothing.
     still = np.frombuffer(without_animation(data), np.uint8)
     try:
-        image = cv2.imdecode(still, cv2.IMREAD_COLOR)  # 8 bits, three channels, EXIF turned
+        image = cv2.imdecode(still, _READ[factor])  # 8 bits, three channels, EXIF turned
     except cv2.error as error:
         raise DataError(f"the picture cannot be decoded: {error.err}; {damage(data)}") from error
     if image is None:
         raise DataError(f"the picture cannot be decoded: {damage(data)}")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if to_rgb else image
+    return image
+
+
+def swap_channels(image: np.ndarray) -> np.ndarray:
+    """Blue first -> red first."""
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def _decode_cv2(data: bytes, to_rgb: bool) -> np.ndarray:
+    image = decode_bgr(data)
+    return swap_channels(image) if to_rgb else image
 
 
 def _decode_pil(data: bytes, to_rgb: bool) -> np.ndarray:
@@ -84,6 +105,13 @@ def _decode_pil(data: bytes, to_rgb: bool) -> np.ndarray:
     pixels = np.asarray(image.convert("RGB"))
     return pixels if to_rgb else np.ascontiguousarray(pixels[:, :, ::-1])
 
+
+_READ = {
+    1: cv2.IMREAD_COLOR,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
 
 # What Pillow lets out on damaged files; found by flipping bytes.
 _PIL_ERRORS = (

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ppcls.data.preprocess.ops.size import Size, parse_size, size_of
+from ppcls.data.preprocess.ops.size import Box, Need, Size, parse_size, size_of
 from ppcls.registry import OPS
 from ppcls.utils.errors import DataError
 
@@ -72,14 +72,22 @@ class ResizeImage:
         self._resize = build_resize(interpolation, backend, "ResizeImage")
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        size = scaled_size(size_of(image), self._short) if self._short else self._size
-        if size.width * size.height > MAX_PIXELS:
+        return self.finish(image, self.need(size_of(image), rng), rng)
+
+    def need(self, size: Size, rng: np.random.Generator) -> Need:
+        """All of a picture of that size, and what it becomes."""
+        target = scaled_size(size, self._short) if self._short else self._size
+        if target.width * target.height > MAX_PIXELS:
             raise DataError(
-                f"ResizeImage would turn {size_of(image)} (width x height) into {size}, over {MAX_PIXELS} pixels; "
+                f"ResizeImage would turn {size} (width x height) into {target}, over {MAX_PIXELS} pixels; "
                 "take this picture off the list, or give a fixed size",
                 "bad-batch",
             )
-        return self._resize(image, size, rng)
+        return Need(Box(0, 0, *size), target)
+
+    def finish(self, image: np.ndarray, need: Need, rng: np.random.Generator) -> np.ndarray:
+        """Resize."""
+        return self._resize(need.box.of(image), need.size, rng)
 
 
 def scaled_size(size: Size, short: int) -> Size:

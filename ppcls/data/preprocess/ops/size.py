@@ -1,4 +1,4 @@
-"""Width and height, as YAML gives them to the ops that have a target size."""
+"""Width and height, as YAML gives them to the ops that have a target size, and parts of a picture."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,6 +14,37 @@ class Size(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.width}x{self.height}"
+
+
+class Box(NamedTuple):
+    """Pixels; ``left + width`` is at most the picture's width, and so for the height."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+    def of(self, image: np.ndarray) -> np.ndarray:
+        """This part of ``[H, W, C]``, without a copy."""
+        return image[self.top : self.top + self.height, self.left : self.left + self.width]
+
+    def reduced(self, factor: int) -> "Box":
+        """The same part of the picture at ``1 / factor`` of its size, each edge at the nearest pixel.
+
+        Its sides are at least ``side // factor``.
+        """
+        left, top, right, bottom = (
+            (2 * edge + factor) // (2 * factor)
+            for edge in (self.left, self.top, self.left + self.width, self.top + self.height)
+        )
+        return Box(left, top, right - left, bottom - top)
+
+
+class Need(NamedTuple):
+    """What an op takes of a picture, and the size it gives to that part."""
+
+    box: Box
+    size: Size
 
 
 def parse_size(value: int | Sequence[int], op: str) -> Size:
