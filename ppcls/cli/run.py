@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ppcls.config import Run, load_run
 from ppcls.utils import launcher, runtime
 from ppcls.utils.errors import ConfigError
+from ppcls.utils.exported import RUNNERS
 
 if TYPE_CHECKING:
     from ppcls.engine import Engine
@@ -38,10 +39,17 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     train_parser.add_argument(
         "--dry-run", action="store_true", help="build all, do two updates and one evaluation batch, write nothing"
     )
-    _command(commands, "eval", evaluate, "judge weights on DataLoader.Eval")
+    eval_parser = _command(commands, "eval", evaluate, "judge weights on DataLoader.Eval")
     infer_parser = _command(commands, "infer", infer, "name what is in pictures")
     infer_parser.add_argument("--json", type=Path, metavar="FILE", help="also write all answers as JSON")
     infer_parser.add_argument("--csv", type=Path, metavar="FILE", help="also write all answers as CSV")
+    for parser in (eval_parser, infer_parser):
+        parser.add_argument(
+            "--engine",
+            choices=("eager", *RUNNERS),
+            default="eager",
+            help="eager: the network and its weights; others run what was exported into Global.save_inference_dir",
+        )
     export_parser = _command(commands, "export", export, "write an inference program")
     export_parser.add_argument(
         "--onnx", action="store_true", help="also write inference.onnx (pip install paddle2onnx)"
@@ -83,13 +91,13 @@ def train(args: argparse.Namespace) -> int:
 
 def evaluate(args: argparse.Namespace) -> int:
     """``ppcls eval``."""
-    engine_of(args, "eval").eval()
+    engine_of(args, "eval", args.engine).eval()
     return 0
 
 
 def infer(args: argparse.Namespace) -> int:
     """``ppcls infer``: answers on standard output; 1 when a picture could not be read."""
-    engine_of(args, "infer").infer(json_file=args.json, csv_file=args.csv)
+    engine_of(args, "infer", args.engine).infer(json_file=args.json, csv_file=args.csv)
     return 0
 
 
@@ -117,8 +125,8 @@ def _load(args: argparse.Namespace, mode: str, more: list[str] | None = None) ->
     return run, runtime.prepare()
 
 
-def engine_of(args: argparse.Namespace, mode: str) -> "Engine":
-    """The engine of the last stage."""
+def engine_of(args: argparse.Namespace, mode: str, engine: str = "eager") -> "Engine":
+    """The engine of the last stage; ``engine`` is its ``runtime``."""
     run, note = _load(args, mode)
     from ppcls.engine import Engine
     from ppcls.utils import dist, logger
@@ -128,7 +136,7 @@ def engine_of(args: argparse.Namespace, mode: str) -> "Engine":
         raise ConfigError(f"{mode} runs in one process; start it without paddle.distributed.launch", "usage")
     quiet = dist.rank() not in stage.config.Global.log_ranks
     logger.setup(quiet=quiet, to_stderr=mode == "infer").info(note)
-    return Engine(stage, mode)
+    return Engine(stage, mode, engine)
 
 
 def tool(command: str) -> None:

@@ -18,6 +18,7 @@ from ppcls.engine import lines
 from ppcls.engine.card import follow_card
 from ppcls.engine.evaluate import EvaluationStopped, Judge, Watch, judge_model
 from ppcls.engine.export import ExportPlan, about, export
+from ppcls.engine.exported_network import ExportedNetwork
 from ppcls.engine.hooks.preemption import Rounds
 from ppcls.engine.predict import Answer, find_images, predict, write_csv, write_json
 from ppcls.engine.presence import Presence
@@ -44,9 +45,10 @@ class Engine:
 
     Args:
         mode: train, eval, infer or export; only what it uses is built.
+        runtime: ``eager`` for the network and its weights, or what runs the program in ``Global.save_inference_dir``.
     """
 
-    def __init__(self, stage: Stage, mode: str) -> None:
+    def __init__(self, stage: Stage, mode: str, runtime: str = "eager") -> None:
         device = compat.select_device(stage.config.Global.device)
         dist.start()
         _LOG.info("running on %s, paddle %s, %d rank(s)", device, compat.paddle_version(), dist.world_size())
@@ -54,10 +56,14 @@ class Engine:
         self.config: Config = self.stage.config
         self.seed: int = self.config.Global.seed
         paddle.seed(derive(self.seed, Stream.INIT))
+        self.card: ModelCard | None = None
+        if runtime != "eager":
+            folder = Path(self.config.Global.save_inference_dir)
+            self.network = ExportedNetwork(runtime, folder, self.config.Arch.class_num)
+            return
         self.network = build_model(self.config.Arch)
         if mode == "train" and self.config.Arch.use_sync_bn and dist.world_size() > 1:
             self.network = synchronise(self.network)
-        self.card: ModelCard | None = None
         if mode != "train":
             self._load_all_weights(mode)
 

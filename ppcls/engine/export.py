@@ -18,7 +18,7 @@ from ppcls.data.postprocess.topk import read_names
 from ppcls.engine.onnx_rewrite import OPSET, rewrite
 from ppcls.utils import compat
 from ppcls.utils.errors import PpclsError, WeightsError
-from ppcls.utils.exported import Run, load_program, verify_export, write_manifest
+from ppcls.utils.exported import load_program, onnx_runner, write_manifest
 from ppcls.utils.folders import filled_aside
 from ppcls.utils.model_card import ModelCard
 from ppcls.utils.seed import Stream, generator
@@ -145,20 +145,6 @@ def require_equal(expected: np.ndarray, got: np.ndarray, what: str) -> None:
     if not difference <= _TOLERANCE * float(np.abs(expected).max()):
         raise WeightsError(f"{what} differs from the network by {difference:.3g}; nothing was written")
     _LOG.info("%s answers as the network does (largest difference %.1e)", what, difference)
-
-
-def onnx_runner(prefix: Path) -> Run:
-    """``images -> outputs`` by a verified ``<prefix>.onnx``, through ONNX Runtime."""
-    path = verify_export(prefix, [".onnx"]).files[".onnx"]
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise PpclsError(f"running {path.name} needs ONNX Runtime; pip install onnxruntime", "output") from error
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors; not a line for every unused constant
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return lambda images: session.run(None, {name: images})[0]
 
 
 def _trial_images(image_shape: tuple[int, int, int]) -> np.ndarray:

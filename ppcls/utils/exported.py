@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ppcls.utils.errors import ConfigError, WeightsError
+from ppcls.utils.errors import ConfigError, PpclsError, WeightsError
 from ppcls.utils.files import read_regular
 from ppcls.utils.manifest import SUFFIX, FileMark
 
@@ -58,7 +58,8 @@ def verify_export(prefix: Path, suffixes: Sequence[str] = (*PROGRAMS, PARAMETERS
     programs = [suffix for suffix in PROGRAMS if wanted.get(suffix) in marks]
     missing = [suffix for suffix in wanted if suffix not in PROGRAMS and wanted[suffix] not in marks]
     if missing or (set(PROGRAMS) & wanted.keys() and not programs):
-        raise WeightsError(f"{path} lists no {' and no '.join(missing or ['program'])}; {_ADVICE}", "damaged")
+        advice = "export again with --onnx" if ".onnx" in missing else _ADVICE
+        raise WeightsError(f"{path} lists no {' and no '.join(missing or ['program'])}; {advice}", "damaged")
     files = {}
     for suffix in [suffix for suffix in wanted if suffix not in PROGRAMS or suffix in programs]:
         files[suffix] = prefix.with_name(wanted[suffix])
@@ -83,6 +84,45 @@ def load_program(prefix: Path) -> Run:
         raise WeightsError(
             f"paddle cannot read {exported.program}: {reason}; was the disk full? {_ADVICE}", "damaged"
         ) from error
+
+
+def onnx_runner(prefix: Path) -> Run:
+    """``images -> outputs`` by a verified ``<prefix>.onnx``, through ONNX Runtime on the CPU."""
+    path = verify_export(prefix, [".onnx"]).files[".onnx"]
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise PpclsError(f"running {path.name} needs ONNX Runtime; pip install onnxruntime", "output") from error
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors; not a line for every unused constant
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda images: session.run(None, {name: images})[0]
+
+
+def openvino_runner(prefix: Path) -> Run:
+    """``images -> outputs`` by a verified ``<prefix>.onnx``, through OpenVINO on the CPU, in float32."""
+    path = verify_export(prefix, [".onnx"]).files[".onnx"]
+    try:
+        import openvino
+    except ImportError as error:
+        raise PpclsError(f"running {path.name} here needs OpenVINO; pip install openvino", "output") from error
+    precision = {"INFERENCE_PRECISION_HINT": "f32"}  # some processors would take bfloat16
+    compiled = openvino.Core().compile_model(str(path), "CPU", precision)
+    return lambda images: compiled(images)[0]
+
+
+RUNNERS: dict[str, Callable[[Path], Run]] = {
+    "paddle": load_program,
+    "onnxruntime": onnx_runner,
+    "openvino": openvino_runner,
+}
+
+
+def read_about(prefix: Path) -> dict[str, Any]:
+    """What the manifest says besides checksums."""
+    path = Path(f"{prefix}{SUFFIX}")
+    return _parse(_read(path, "nothing says what belongs to the export"), path)[1]
 
 
 def _read(path: Path, consequence: str) -> bytes:
