@@ -36,13 +36,14 @@ BATCH = 64
 WARM = 10
 MEAN = np.float32([0.485, 0.456, 0.406])
 STD = np.float32([0.229, 0.224, 0.225])
+NORMALIZE = ("NormalizeImage", {"order": ""})
 OPS = {
-    "train": [("DecodeImage", {}), ("RandCropImage", {"size": 192}), ("RandFlipImage", {}), ("NormalizeImage", {})],
+    "train": [("DecodeImage", {}), ("RandCropImage", {"size": 192}), ("RandFlipImage", {}), NORMALIZE],
     "eval": [
         ("DecodeImage", {}),
         ("ResizeImage", {"resize_short": 232}),
         ("CropImage", {"size": 224}),
-        ("NormalizeImage", {}),
+        NORMALIZE,
     ],
 }
 
@@ -67,19 +68,21 @@ class Usual:
         with open(path, "rb") as file:
             image = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_COLOR)
         image = image[:, :, ::-1]
-        image = self._crop(image) if self._trains else _centre(image)
+        image = _random_crop(image) if self._trains else _centre(image)
         image = (image.astype(np.float32) / 255.0 - MEAN) / STD
         return np.ascontiguousarray(image.transpose(2, 0, 1)), label
 
-    def _crop(self, image: np.ndarray) -> np.ndarray:
-        height, width = image.shape[:2]
-        aspect = np.sqrt(np.random.default_rng().uniform(3 / 4, 4 / 3))
-        bound = min(width / height / aspect**2, height / width * aspect**2)
-        area = width * height * np.random.default_rng().uniform(min(0.08, bound), min(1, bound))
-        w, h = int(np.sqrt(area) * aspect), int(np.sqrt(area) / aspect)
-        x, y = np.random.default_rng().integers([width - w + 1, height - h + 1])
-        image = cv2.resize(image[y : y + h, x : x + w], (192, 192))
-        return cv2.flip(image, 1) if np.random.default_rng().random() < 0.5 else image
+
+def _random_crop(image: np.ndarray) -> np.ndarray:
+    rng = np.random.default_rng()
+    height, width = image.shape[:2]
+    aspect = np.sqrt(rng.uniform(3 / 4, 4 / 3))
+    bound = min(width / height / aspect**2, height / width * aspect**2)
+    area = width * height * rng.uniform(min(0.08, bound), min(1, bound))
+    w, h = int(np.sqrt(area) * aspect), int(np.sqrt(area) / aspect)
+    x, y = rng.integers([width - w + 1, height - h + 1])
+    image = cv2.resize(image[y : y + h, x : x + w], (192, 192))
+    return cv2.flip(image, 1) if rng.random() < 0.5 else image
 
 
 def _centre(image: np.ndarray) -> np.ndarray:
@@ -94,18 +97,22 @@ def mix(samples: list[tuple[np.ndarray, int]]) -> list[np.ndarray]:
     """Mixup in the worker, as a collate function does it."""
     images = np.stack([image for image, _ in samples])
     labels = np.eye(1000, dtype=np.float32)[[label for _, label in samples]]
-    share, order = np.float32(np.random.default_rng().beta(0.2, 0.2)), np.random.default_rng().permutation(len(images))
+    rng = np.random.default_rng()
+    share, order = np.float32(rng.beta(0.2, 0.2)), rng.permutation(len(images))
     return [share * values + (1 - share) * values[order] for values in (images, labels)]
 
 
 def usual(rows: Sequence[tuple[str, int]], trains: bool, workers: int) -> Iterator[int]:
     """Batches of Paddle's DataLoader with that many processes, told by their number of pictures."""
-    from paddle.io import DataLoader, Dataset
+    from paddle.io import DataLoader
 
-    kind = type("UsualDataset", (Usual, Dataset), {})
-    collate = mix if trains else None
     loader = DataLoader(
-        kind(rows, trains), batch_size=BATCH, shuffle=trains, num_workers=workers, collate_fn=collate, drop_last=True
+        Usual(rows, trains),
+        batch_size=BATCH,
+        shuffle=trains,
+        num_workers=workers,
+        collate_fn=mix if trains else None,
+        drop_last=True,
     )
     return (batch[0].shape[0] for batch in loader)
 
@@ -113,16 +120,12 @@ def usual(rows: Sequence[tuple[str, int]], trains: bool, workers: int) -> Iterat
 def ours(listing: Path, root: Path, split: str, threads: int, fast: bool, epochs: int) -> Iterator[int]:
     """Batches of the project's threads, told in the same way."""
     dataset = ImageNetDataset(str(root), str(listing), class_num=1000)
-    components = [Component(name, kwargs | _hwc(name), name) for name, kwargs in OPS[split]]
+    components = [Component(name, kwargs, name) for name, kwargs in OPS[split]]
     pipeline = Pipeline.from_components(components, fast_decode=fast)
     source = ThreadSource(Reader(dataset, pipeline.host, 0, "stop"), threads)
     sampler = DistributedBatchSampler(length=len(dataset), batch_size=BATCH, shuffle=True, drop_last=True, seed=0)
     ids = (batch for epoch in range(epochs) for batch in sampler.batches(epoch))
     return (len(batch.images) for batch in source.batches(ids))
-
-
-def _hwc(name: str) -> dict[str, Any]:
-    return {"order": ""} if name == "NormalizeImage" else {}
 
 
 def decoding(rows: Sequence[tuple[str, int]], threads: int) -> Iterator[int]:

@@ -1,8 +1,6 @@
 """Every registered name is built and does what its table promises; who registers a thing is tested unasked."""
 
-import functools
 import inspect
-import math
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ import numpy as np
 import paddle
 import pytest
 from paddle import nn
+from zoo import CLASSES, numbers, shapes, smallest_of_each_file
 
 import ppcls.data.postprocess
 import ppcls.data.preprocess.batch_ops
@@ -27,7 +26,6 @@ from ppcls.registry import Registry
 from ppcls.utils.save_load import load_into, model_arrays, read_weights
 from ppcls.utils.weights import dump_pdparams
 
-CLASSES = 10
 TABLES = {name: table for name, table in vars(registry).items() if isinstance(table, Registry)}
 
 # What a signature without default is given, and what a component needs although its signature does not say so.
@@ -70,26 +68,6 @@ def test_no_table_is_forgotten_here() -> None:
     empty = {table for table in TABLES if not names(table)}
     assert empty <= {"HOOKS"}
     assert len(TABLES) == 11
-
-
-@functools.cache
-def shapes(name: str, alpha: float) -> list[list[int]]:
-    """Of all that the network holds; it is built without values, in a moment whatever its size."""
-    with paddle.LazyGuard():
-        model = TABLES["BACKBONES"].get(name)(class_num=CLASSES, alpha=alpha)
-    return [list(value.shape) for value in model.state_dict().values()]
-
-
-def numbers(name: str, alpha: float) -> int:
-    """How many the network holds."""
-    return sum(math.prod(shape) for shape in shapes(name, alpha))
-
-
-def smallest_of_each_file() -> list[str]:
-    """One network a file: the others there differ from it in numbers alone, and some take seconds for one image."""
-    sizes = {name: numbers(name, 0.5) for name in names("BACKBONES")}
-    by_size = sorted(sizes, key=lambda name: -sizes[name])
-    return sorted({TABLES["BACKBONES"].get(name).__module__: name for name in by_size}.values())
 
 
 @pytest.mark.parametrize("name", names("BACKBONES"))

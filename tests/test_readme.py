@@ -81,6 +81,7 @@ AS_IS = {
     "ppcls lr -c train1.yaml --samples 1281167 --world 4": 0,
     "ppcls models MobileNetV2": 0,
 }
+NUMBERS = "--json input.json"
 # Command -> the same with small things in place of large ones.
 STAND_INS = {
     f"ppcls train {FINE_TUNE} {WEIGHTS}": f"ppcls train {FINE_TUNE} {WEIGHTS} {CROPS} -o Global.epochs=1 "
@@ -99,6 +100,8 @@ STAND_INS = {
     "python tools/eval.py -c eval.yaml": f"tools/eval.py -c eval.yaml {IMAGENET} {CROPS} {WEIGHTS}",
     "python tools/infer.py -c infer.yaml": f"tools/infer.py -c infer.yaml -o Global.device=cpu {WEIGHTS} {ASKED}",
     "python benchmarks/list_index.py": "benchmarks/list_index.py 2000",
+    f"python benchmarks/input.py --list val_list.txt --root pictures --repeat 3 {NUMBERS}": "benchmarks/input.py "
+    f"--list dataset/digits/train_list.txt --root dataset/digits --epochs 1 --repeat 1 {NUMBERS}",
     f"ppcls octavize {OCTAVIZED}": f"ppcls octavize PLAIN.pdparams OCTAVE.pdparams --arch {SMALLEST} --alpha 0.25",
     f"ppcls train {FROM_PLAIN}": f"ppcls train -c ImageNet/MobileNetV1/{SMALLEST}.yaml --dry-run {IMAGENET} {CROPS} "
     "-o Arch.alpha=0.25 -o Arch.pretrained=OCTAVE.pdparams",

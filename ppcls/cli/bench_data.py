@@ -19,16 +19,11 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     summary = "measure how fast pictures are read, decoded and batched, and how many cores a training needs"
     parser = commands.add_parser("bench-data", help=summary, description=summary)
     add_config_arguments(parser)
-    add_arguments(parser)
-    parser.set_defaults(run=bench_data)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What ``ppcls bench-data`` takes beside ``-c`` and ``-o``."""
     parser.add_argument("--split", choices=("Train", "Eval"), default="Train", help="(%(default)s)")
     parser.add_argument("--pictures", type=int, default=512, metavar="N", help="to measure with (%(default)s)")
     parser.add_argument("--images-per-second", type=float, metavar="N", help="tell the cores that this speed needs")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers")
+    parser.set_defaults(run=bench_data)
 
 
 def bench_data(args: argparse.Namespace) -> int:

@@ -66,7 +66,7 @@ class GlobalConfig:
 
     checkpoints: str | None = None  # train: prefix to continue from, or auto; else: weights
     pretrained_model: str | None = None  # weights only: prefix, .pdparams file or URL
-    use_model_card: bool = True  # eval, infer, export: what the card beside the weights says comes first
+    use_model_card: bool = True  # eval, infer, export: prepare pictures as the card beside the weights says
     output_dir: str = "./output/"  # the run's folder is <output_dir>/<Arch.name>/
     device: str = "gpu"  # cpu, gpu, gpu:N, auto
     epochs: int = setting(1, needed=("train",), low=1)  # passes over the list; the horizon of the schedule

@@ -101,10 +101,10 @@ def _coerce(value: Any, option: ast.expr) -> Any:
             if isinstance(element, ast.Constant) and (element.value, type(element.value)) == (value, type(value)):
                 return value
     elif head == "float" and type(value) is int:
-        return _finite(float(value))
+        return _number(value)
     elif head == "float" and isinstance(value, str) and (match := _FRACTION.fullmatch(value.strip())):
         if float(match[2]) != 0:
-            return float(match[1]) / float(match[2])
+            return _finite(_number(match[1]) / _number(match[2]))
     elif head == "bool" and isinstance(value, str) and value.lower() in _SWITCHES:
         return _SWITCHES[value.lower()]
     elif head in _LISTS and isinstance(value, list | tuple):
@@ -132,6 +132,13 @@ def _coerce_list(value: list[Any], option: ast.expr) -> list[Any] | tuple[Any, .
 
 def _is_ellipsis(elements: list[ast.expr]) -> bool:
     return len(elements) == 2 and isinstance(elements[1], ast.Constant) and elements[1].value is Ellipsis
+
+
+def _number(value: int | str) -> float:
+    try:
+        return _finite(float(value))
+    except OverflowError:
+        raise Mismatch(f"expected a finite number; got {show(value)}") from None
 
 
 def _finite(value: Any) -> Any:

@@ -1,10 +1,9 @@
 """How fast the input of a split is, stage by stage and as a whole."""
 
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import chain, islice
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -57,22 +56,22 @@ def stage_costs(config: LoaderConfig, pictures: int, *, split: str, class_num: i
     """
     dataset = DATASETS.build(config.dataset.component, class_num=class_num)
     pipeline = build_pipeline(config, dataset)
+    names = [READ, *_names(pipeline)]
     order = generator(0, Stream.ORDER, 0).permutation(len(dataset))[:pictures].tolist()
-    sums: dict[str, float] = defaultdict(float)
-    images = []
+    images: list[np.ndarray] = []
+    times: list[np.ndarray] = []
     for index in order:
         try:
-            image = _timed(dataset, pipeline, index, sums)
+            image, seconds = _timed(dataset, pipeline, index)
         except DataError as error:
             if error.slug != "bad-image":
                 raise
             continue
-        images.append(image)
-        del images[: -config.sampler.batch_size]
+        times.append(seconds)
+        images = [*images, image][-config.sampler.batch_size :]
     if not images:
         raise DataError(f"none of {len(order)} pictures of DataLoader.{split} can be read; see ppcls check-data")
-    done = sums.pop("")
-    stages = [Stage(name, seconds / done) for name, seconds in sums.items()]
+    stages = [Stage(name, float(mean)) for name, mean in zip(names, np.mean(times, axis=0), strict=True)]
     to_device = build_to_device(config, pipeline, class_num=class_num, seed=0)
     _batch(to_device, images)  # the first one also loads libraries
     start = time.perf_counter()
@@ -85,20 +84,16 @@ def cores_needed(stages: Sequence[Stage], images_per_second: float) -> float:
     return images_per_second * sum(stage.seconds for stage in stages if stage.name != BATCH)
 
 
-def _timed(dataset: Dataset, pipeline: Pipeline, index: int, sums: dict[str, float]) -> np.ndarray:
-    """The picture; adds what each stage took, and 1 under no name, once it is whole."""
+def _timed(dataset: Dataset, pipeline: Pipeline, index: int) -> tuple[np.ndarray, np.ndarray]:
+    """The picture, and the seconds that reading it and each op of the workers took."""
     rng = generator(0, Stream.SAMPLE, 0, index)
-    names = _names(pipeline)
-    times = [time.perf_counter()]
+    moments = [time.perf_counter()]
     image = dataset[index].data
-    times.append(time.perf_counter())
+    moments.append(time.perf_counter())
     for op in pipeline.host_ops:
         image = op(image, rng)
-        times.append(time.perf_counter())
-    for name, seconds in zip(chain([READ], names), np.diff(times), strict=True):
-        sums[name] += float(seconds)
-    sums[""] += 1
-    return image
+        moments.append(time.perf_counter())
+    return image, np.diff(moments)
 
 
 def _names(pipeline: Pipeline) -> Iterator[str]:

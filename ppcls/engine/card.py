@@ -12,85 +12,93 @@ from paddle import nn
 from ppcls.config import Component, Config
 from ppcls.config.catalogue import build_catalogue
 from ppcls.config.reader import Reader
+from ppcls.data.preprocess import Pipeline
 from ppcls.registry import OPS
-from ppcls.utils.errors import WeightsError
-from ppcls.utils.model_card import ModelCard, card_path
+from ppcls.utils.errors import ConfigError, WeightsError
+from ppcls.utils.model_card import REMEDY, ModelCard, card_path
 from ppcls.utils.text import printable
+
+_LONGEST = 200  # characters of a card's words in a log line
 
 _LOG = logging.getLogger("ppcls")
 
 
-def follow_card(config: Config, network: nn.Layer, card: ModelCard, weights: Path) -> Config:
-    """The config with the card's preprocessing wherever it prepares pictures to be judged, named or exported.
+def follow_card(config: Config, mode: str, network: nn.Layer, card: ModelCard, weights: Path) -> Config:
+    """The config with the card's preprocessing where ``mode`` (eval, infer, export) takes pictures.
 
-    Every batch norm of ``network`` gets the card's epsilon. With ``Global.use_model_card: False`` only the warnings
-    remain: each names what the config says and what the card says.
+    Every batch norm of ``network`` gets the card's epsilon. Whatever the config says otherwise is logged.
 
     Raises:
         WeightsError: ``damaged``: the card asks for ops that do not exist or cannot be built.
     """
     path = card_path(weights)
     ops = _ops(card, path)
-    follows = config.Global.use_model_card
-    _LOG.info("%s: weights of %s; %s", path, printable(card.source), printable(_published(card)))
-    _follow_epsilon(network, card.epsilon, path, follows)
-    loaders = config.DataLoader
-    if loaders.Eval is not None:
-        _tell("DataLoader.Eval.dataset.transform_ops", loaders.Eval.dataset.transform_ops, ops, path, follows)
-    if config.Infer is not None:
-        chw = Component("ToCHWImage", {}, f"{path}: preprocessing")
-        _tell("Infer.transforms", config.Infer.transforms, (*ops, chw), path, follows)
-    if not follows:
+    _LOG.info("%s: weights of %s; %s", path, _short(card.source), _short(_published(card)))
+    if card.arch != config.Arch.name:
+        _LOG.warning("Arch.name is %s, in %s %s", config.Arch.name, path, _short(card.arch))
+    _follow_epsilon(network, card.epsilon, path)
+    if config.Infer is not None and mode != "eval":
+        ops = (*ops, Component("ToCHWImage", {}, f"{path}: preprocessing"))
+        _tell("Infer.transforms", config.Infer.transforms, ops, path)
+        return dataclasses.replace(config, Infer=dataclasses.replace(config.Infer, transforms=ops))
+    judged = config.DataLoader.Eval
+    if judged is None:
         return config
-    changes: dict[str, Any] = {}
-    if loaders.Eval is not None:
-        dataset = dataclasses.replace(loaders.Eval.dataset, transform_ops=ops)
-        changes["DataLoader"] = dataclasses.replace(loaders, Eval=dataclasses.replace(loaders.Eval, dataset=dataset))
-    if config.Infer is not None:
-        changes["Infer"] = dataclasses.replace(config.Infer, transforms=(*ops, chw))
-    return dataclasses.replace(config, **changes)
+    _tell("DataLoader.Eval.dataset.transform_ops", judged.dataset.transform_ops, ops, path)
+    judged = dataclasses.replace(judged, dataset=dataclasses.replace(judged.dataset, transform_ops=ops))
+    return dataclasses.replace(config, DataLoader=dataclasses.replace(config.DataLoader, Eval=judged))
 
 
 def _ops(card: ModelCard, path: Path) -> tuple[Component, ...]:
     reader = Reader("eval", build_catalogue())
     ops = reader.components(card.preprocessing, f"{path}: preprocessing", "OPS")
     if reader.problems:
-        raise WeightsError(f"{reader.problems[0].key}: {reader.problems[0].text}", "damaged")
+        key, text = map(printable, reader.problems[0])
+        raise WeightsError(f"{key}: {text}; {REMEDY}", "damaged")
+    try:
+        Pipeline.from_components(ops)
+    except ConfigError as error:
+        raise WeightsError(f"{error}; {REMEDY}", "damaged") from error
     return ops
 
 
-def _follow_epsilon(network: nn.Layer, epsilon: float, path: Path, follows: bool) -> None:
+def _follow_epsilon(network: nn.Layer, epsilon: float, path: Path) -> None:
     norms = [layer for layer in network.sublayers() if isinstance(layer, nn.BatchNorm2D)]
     others = sorted({norm._epsilon for norm in norms} - {epsilon})
-    if not others:
-        return
-    told = ", ".join(f"{value:g}" for value in others)
-    ending = "the card's is taken" if follows else "the network's stays"
-    _LOG.warning("the epsilon of batch norms is %s, in %s %g; %s", told, path, epsilon, ending)
-    if follows:
-        for norm in norms:
-            norm._epsilon = epsilon
+    if others:
+        told = ", ".join(f"{value:g}" for value in others)
+        _LOG.warning("the epsilon of batch norms is %s, in %s %g, which is taken", told, path, epsilon)
+    for norm in norms:
+        norm._epsilon = epsilon
 
 
-def _tell(key: str, own: Sequence[Component], cards: Sequence[Component], path: Path, follows: bool) -> None:
+def _tell(key: str, own: Sequence[Component], cards: Sequence[Component], path: Path) -> None:
     """Warn of each op that differs, by position; of both lists when their ops are not the same ones."""
-    if [op.name for op in own] == [op.name for op in cards]:
-        pairs = [(mine, theirs) for mine, theirs in zip(own, cards, strict=True) if not _same(mine, theirs)]
-        told = [(_text(mine), _text(theirs)) for mine, theirs in pairs]
-    else:
-        told = [tuple(" ".join(_text(op) for op in ops) for ops in (own, cards))]
-    ending = "the card's is taken; -o Global.use_model_card=False keeps the other" if follows else "the config's stays"
-    for mine, theirs in told:
-        _LOG.warning("%s is %s, in %s %s; %s", key, mine, path, theirs, ending)
+    pairs = [([mine], [theirs]) for mine, theirs in zip(own, cards, strict=False) if not _same(mine, theirs)]
+    if [op.name for op in own] != [op.name for op in cards]:
+        pairs = [(own, cards)]
+    for mine, theirs in pairs:
+        values = (key, _text(mine), path, _text(theirs))
+        _LOG.warning("%s is %s, in %s %s, which is taken; -o Global.use_model_card=False keeps the first", *values)
 
 
-def _text(op: Component) -> str:
-    kwargs = {key: list(value) if isinstance(value, tuple) else value for key, value in op.kwargs.items()}
-    return f"{op.name} {kwargs}" if kwargs else op.name
+def _text(ops: Sequence[Component]) -> str:
+    words = []
+    for op in ops:
+        kwargs = {key: list(value) if isinstance(value, tuple) else value for key, value in op.kwargs.items()}
+        words.append(f"{op.name} {kwargs}" if kwargs else op.name)
+    return _short(" ".join(words))
+
+
+def _short(text: str) -> str:
+    text = printable(text)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _same(one: Component, other: Component) -> bool:
-    """Whether two uses of one op mean the same; an argument that is left out is its default."""
+    """Whether two uses of an op mean the same; an argument that is left out is its default."""
+    if one.name != other.name:
+        return False
     defaults = {name: parameter.default for name, parameter in OPS.parameters(one.name).items()}
     return _equal({**defaults, **one.kwargs}, {**defaults, **other.kwargs})
 
@@ -108,4 +116,4 @@ def _equal(one: Any, other: Any) -> bool:
 def _published(card: ModelCard) -> str:
     if card.published is None:
         return "no accuracy was published"
-    return "published {top1} / {top5} ({source})".format(**{"top1": "?", "top5": "?", "source": "?", **card.published})
+    return "published {top1} / {top5} ({source})".format(**card.published)

@@ -28,7 +28,7 @@ from ppcls.registry import POSTPROCESSES
 from ppcls.utils import compat, dist, logger
 from ppcls.utils.errors import ConfigError, PpclsError, StoppedError
 from ppcls.utils.files import output_errors
-from ppcls.utils.model_card import ModelCard, read_card
+from ppcls.utils.model_card import ModelCard, card_path, read_card
 from ppcls.utils.save_load import find_prefix, load_into, read_weights
 from ppcls.utils.seed import Stream, derive, draw_seed
 from ppcls.utils.signals import StopRequests
@@ -180,9 +180,9 @@ class Engine:
         if source is None:
             raise ConfigError(f"Global.pretrained_model: {mode} needs weights; -o Global.pretrained_model={own}")
         path = self.load_weights(source, strict=True)
-        self.card = read_card(path)
+        self.card = read_card(path) if settings.use_model_card else None
         if self.card is not None:
-            self.config = follow_card(self.config, self.network, self.card, path)
+            self.config = follow_card(self.config, mode, self.network, self.card, path)
             self.stage = dataclasses.replace(self.stage, config=self.config)
 
     def load_weights(self, source: str | bool, *, strict: bool) -> Path:
@@ -199,6 +199,8 @@ class Engine:
         prefix = find_prefix(str(source), self.config.Arch.name)
         weights = read_weights(prefix)
         load_into(self.network, weights, strict=strict, allow_head_mismatch=not strict)
+        if not strict and card_path(weights.path).exists():
+            _LOG.info("%s lies beside; a training prepares pictures as its config says", card_path(weights.path))
         return weights.path
 
 

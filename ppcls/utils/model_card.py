@@ -1,9 +1,13 @@
 """What its authors said about a file of weights, kept beside it: ``<prefix>.card.json``."""
 
 import json
+import logging
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ppcls.utils.errors import WeightsError
 from ppcls.utils.files import read_regular, write_whole
@@ -12,7 +16,10 @@ from ppcls.utils.text import printable
 
 FORMAT = 1
 SUFFIX = ".card.json"
+REMEDY = "mend the card, remove it, or type -o Global.use_model_card=False"
 _LIMIT = 1 << 20  # bytes
+
+_LOG = logging.getLogger("ppcls")
 
 
 @dataclass(frozen=True)
@@ -54,11 +61,12 @@ def read_card(weights: Path) -> ModelCard | None:
         WeightsError: ``damaged``.
     """
     path = card_path(weights)
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
     content = _parse(read_regular(path, _LIMIT), path)
     mark = content.pop("weights")
     if mark["file"] != weights.name or mark["sha256"] != FileMark.of(read_regular(weights)).sha256:
+        _LOG.warning("%s was written for other weights than %s; it is not followed", path, weights)
         return None
     return ModelCard(**content)
 
@@ -73,17 +81,48 @@ _KINDS: dict[str, tuple[type, ...]] = {
 def _parse(data: bytes, path: Path) -> dict[str, Any]:
     try:
         content = json.loads(data)
-        version = content.pop("format")
-        if version != FORMAT:
+        if not isinstance(content, dict):
+            raise ValueError("expected a mapping")
+        json.dumps(content, ensure_ascii=False).encode()  # refuses texts that no file can hold
+        version = content.pop("format", None)
+        if type(version) is not int or version != FORMAT:
             raise ValueError(f"format {version!r}, known is {FORMAT}; update ppcls")
         if content.keys() != _KINDS.keys():
             raise ValueError(f"expected {', '.join(_KINDS)}")
         wrong = [name for name, kinds in _KINDS.items() if type(content[name]) not in kinds]
-        if not all(isinstance(op, dict) and len(op) == 1 for op in content["preprocessing"]):
-            wrong.append("preprocessing")
-        wrong += [name for name in ("epsilon", "momentum") if name not in wrong and not 0 < content[name] < 1]
-        if wrong or not {"file", "sha256"} <= content["weights"].keys():
-            raise ValueError(f"entries that cannot be: {', '.join(wrong or ['weights'])}")
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise WeightsError(f"{path} is damaged: {printable(str(error))}"[:300], "damaged") from error
+        wrong = wrong or [name for name, check in _CHECKS.items() if not check(content[name])]
+        if wrong:
+            raise ValueError(f"entries that cannot be: {', '.join(wrong)}")
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(f"{path} is damaged: {printable(str(error))[:200]}; {REMEDY}", "damaged") from error
     return content
+
+
+def _is_small(value: float) -> bool:
+    """Above 0 in float32 too, in which networks keep it, and below 1."""
+    return 0 < value < 1 and np.float32(value) > 0
+
+
+def _is_list_of_ops(ops: list[Any]) -> bool:
+    return len(ops) > 0 and all(isinstance(op, dict) and len(op) == 1 for op in ops)
+
+
+def _is_accuracy(published: dict[str, Any] | None) -> bool:
+    if published is None:
+        return True
+    numbers = [published.get(name) for name in ("top1", "top5")]
+    is_whole = published.keys() == {"top1", "top5", "source"} and type(published["source"]) is str
+    return is_whole and all(type(number) in (int, float) and 0 <= number <= 100 for number in numbers)
+
+
+def _is_mark(weights: dict[str, Any]) -> bool:
+    return all(type(weights.get(name)) is str for name in ("file", "sha256"))
+
+
+_CHECKS = {
+    "epsilon": _is_small,
+    "momentum": _is_small,
+    "preprocessing": _is_list_of_ops,
+    "published": _is_accuracy,
+    "weights": _is_mark,
+}

@@ -256,6 +256,5 @@ def test_a_step_traced_from_source_has_the_gradients_of_an_eager_one():
 
 
 @TRACING_WARNS
-@pytest.mark.skipif(paddle.__version__.startswith("2."), reason="Paddle 2.6 crashes when it traces under pytest")
 def test_a_step_traced_from_bytecode_has_the_gradients_of_an_eager_one():
     assert_traced_gradients_equal_eager_ones(DownAndUp, full_graph=False)

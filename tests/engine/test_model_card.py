@@ -7,11 +7,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import yaml
 from bad_runs import told
 from tiny_run import ROOT, run, write_config
 
-from ppcls.arch.official import GLUON
-from ppcls.cli import main
+from ppcls.arch.official import GLUON, SYMBOL, Conventions
 from ppcls.config import load_run
 from ppcls.data.dataloader.synthetic_dataset import SyntheticDataset
 from ppcls.engine import Engine
@@ -59,6 +59,12 @@ def norms(engine: Engine) -> set[float]:
     return {layer._epsilon for layer in engine.network.sublayers() if hasattr(layer, "_epsilon")}
 
 
+def change(home: Path, **entries: object) -> None:
+    """The card with other entries."""
+    path = home / "w.card.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | entries))
+
+
 @pytest.mark.parametrize("mode", ["eval", "infer", "export"])
 def test_the_card_comes_first_and_the_log_names_both_values(
     home: Path, mode: str, caplog: pytest.LogCaptureFixture
@@ -67,25 +73,27 @@ def test_the_card_comes_first_and_the_log_names_both_values(
         built = engine(home, mode)
     card = str(home / "w.card.json")
     assert f"{card}: weights of w.params; published 72.5 / 90.6 (a paper)" in caplog.text
-    assert f"the epsilon of batch norms is 1e-05, in {card} 0.01; the card's is taken" in caplog.text
-    assert re.search(r"Infer\.transforms is ResizeImage {'size': 32}, in .* ResizeImage {.*'nearest'}; ", caplog.text)
-    assert re.search(
-        r"Infer\.transforms is NormalizeImage {'order': ''}, in .* {'mean': \[0\.2, .*'order': ''}; ", caplog.text
-    )
-    assert "-o Global.use_model_card=False keeps the other" in caplog.text
+    assert f"the epsilon of batch norms is 1e-05, in {card} 0.01, which is taken" in caplog.text
+    assert "-o Global.use_model_card=False keeps the first" in caplog.text
     assert norms(built) == {0.01}
-    assert [op.kwargs for op in built.config.Infer.transforms] == [*(v for op in OWN for v in op.values()), {}]
-    assert [op.name for op in built.config.DataLoader.Eval.dataset.transform_ops] == [next(iter(op)) for op in OWN]
+    judged, named = built.config.DataLoader.Eval.dataset.transform_ops, built.config.Infer.transforms
+    if mode == "eval":
+        assert [op.name for op in judged] == [next(iter(op)) for op in OWN]
+        assert re.search(r"Eval\.dataset\.transform_ops is DecodeImage Normal.*, in .* DecodeImage Resize", caplog.text)
+        assert "Infer.transforms" not in caplog.text
+    else:
+        assert [op.kwargs for op in named] == [*(values for op in OWN for values in op.values()), {}]
+        assert re.search(r"Infer\.transforms is ResizeImage {'size': 32}, in .*'nearest'}, which is taken", caplog.text)
+        assert re.search(r"is NormalizeImage {'order': ''}, in .* {'mean': \[0\.2, .*'order': ''}, which", caplog.text)
+        assert "DataLoader.Eval" not in caplog.text
 
 
-def test_the_config_comes_first_where_it_says_so_and_the_log_still_tells(
-    home: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_card_is_not_read_where_the_config_says_so(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (home / "w.card.json").write_text("no card at all")
     built = engine(home, "infer", KEEPS)
     assert norms(built) == {1e-5}
     assert built.config.Infer.transforms[1].kwargs == {"size": 32}
-    assert "the config's stays" in caplog.text
-    assert "the network's stays" in caplog.text
+    assert "w.card.json" not in caplog.text
 
 
 def answers(home: Path, *more: str) -> list[dict[str, object]]:
@@ -121,54 +129,104 @@ def test_the_exported_program_and_its_manifest_follow_the_card(home: Path) -> No
     assert not np.allclose(with_card._probabilities(images), without._probabilities(images))
 
 
-def test_a_card_of_other_weights_is_not_followed(home: Path) -> None:
+def manifest(home: Path, *more: str) -> dict[str, object]:
+    overrides = [f"Global.pretrained_model={home / 'w'}", *more]
+    Engine(load_run(home / "tiny.yaml", overrides, "export").stages[0], "export").export()
+    return json.loads((home / "out/inference/inference.manifest.json").read_text())
+
+
+def test_a_manifest_without_sections_for_pictures_says_what_the_card_says_if_it_is_followed(home: Path) -> None:
+    document = yaml.safe_load((home / "tiny.yaml").read_text())
+    (home / "tiny.yaml").write_text(yaml.safe_dump({key: document[key] for key in ("Global", "Arch")}))
+    assert manifest(home)["preprocessing"] == json.loads(json.dumps([*OWN, {"ToCHWImage": {}}]))
+    assert not {"preprocessing", "weights"} & manifest(home, KEEPS).keys()
+
+
+def test_a_card_of_other_weights_or_for_another_network_is_told(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    change(home, arch="ResNet50")
+    engine(home, "infer")
+    assert f"Arch.name is OctMobileNetV2, in {home / 'w.card.json'} ResNet50" in caplog.text
     network = BACKBONES.get("OctMobileNetV2")(scale=0.125, alpha=0.5, class_num=4)
     write_weights(home / "w.pdparams", model_arrays(network))
     assert engine(home, "infer").card is None
+    assert f"{home / 'w.card.json'} was written for other weights than {home / 'w.pdparams'}" in caplog.text
 
 
-@pytest.mark.parametrize(
-    ("preprocessing", "problem"),
-    [
-        ([{"Melt": {}}], "preprocessing.0.Melt: unknown transform op 'Melt'"),
-        ([{"DecodeImage": {}}, {"ResizeImage": {"size": "x"}}], "preprocessing.1.ResizeImage.size: expected"),
-        ([{"DecodeImage": 3}], "preprocessing.0.DecodeImage: expected a mapping"),
-    ],
-)
+def test_a_training_says_that_it_does_not_follow_the_card(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change(home, arch="ResNet50")
+    start = f"Arch.pretrained={home / 'w'}"
+    assert run("train", home / "tiny.yaml", start, "Global.epochs=2", flags=("--dry-run",)) == 0
+    assert "w.card.json lies beside; a training prepares pictures as its config says" in capsys.readouterr().out
+
+
+HUGE = 10**400
+DECODE = {"DecodeImage": {}}
+SENSELESS = {
+    "no ops": ({"preprocessing": []}, "entries that cannot be: preprocessing"),
+    "unknown op": ({"preprocessing": [{"Melt": {}}]}, "preprocessing.0.Melt: unknown transform op 'Melt'"),
+    "no arguments": ({"preprocessing": [{"DecodeImage": 3}]}, "preprocessing.0.DecodeImage: expected a mapping"),
+    "wrong kind": ({"preprocessing": [DECODE, {"ResizeImage": {"size": "x"}}]}, "1.ResizeImage.size: expected"),
+    "not built": ({"preprocessing": [DECODE, {"ResizeImage": {"size": 0}}]}, "1.ResizeImage: ResizeImage size is"),
+    "no decoding": ({"preprocessing": [{"CropImage": {"size": 8}}]}, "DecodeImage comes first, and once"),
+    "too large": ({"preprocessing": [DECODE, {"NormalizeImage": {"scale": HUGE}}]}, "NormalizeImage.scale: expected a"),
+    "a fraction": (
+        {"preprocessing": [DECODE, {"NormalizeImage": {"scale": f"{HUGE}/1"}}]},
+        "NormalizeImage.scale: expected a",
+    ),
+    "two lines": ({"preprocessing": [{"a\nerror[config]: well": {}}]}, "preprocessing.0.a\\nerror[config]: well"),
+    "a surrogate": ({"source": "\ud800"}, "surrogates not allowed"),
+    "a NaN accuracy": ({"published": {"top1": float("nan"), "top5": 9, "source": "x"}}, "cannot be: published"),
+    "another accuracy": ({"published": {"top1": 1}}, "entries that cannot be: published"),
+    "a mark of numbers": ({"weights": {"file": 3, "sha256": []}}, "entries that cannot be: weights"),
+    "a switch as format": ({"format": True}, "format True, known is 1"),
+    **{
+        f"epsilon {epsilon!r}": ({"epsilon": epsilon}, "entries that cannot be: epsilon")
+        for epsilon in (float("nan"), -1e-5, 0, 5e-324, float("inf"), "1e-5", True)
+    },
+}
+
+
+@pytest.mark.parametrize(("entries", "problem"), SENSELESS.values(), ids=SENSELESS)
 def test_a_card_that_makes_no_sense_is_refused_in_one_line(
-    home: Path, capsys: pytest.CaptureFixture[str], preprocessing: list[dict[str, object]], problem: str
+    home: Path, capsys: pytest.CaptureFixture[str], entries: dict[str, object], problem: str
 ) -> None:
-    path = home / "w.card.json"
-    content = json.loads(path.read_text())
-    path.write_text(json.dumps(content | {"preprocessing": preprocessing}))
-    assert run("infer", home / "tiny.yaml", *words(home)) == 4
+    change(home, **entries)
+    assert run("export", home / "tiny.yaml", *words(home)) == 4
     line = told(capsys.readouterr().err, "damaged", 4)
-    assert f"{path}: {problem}" in line
+    assert str(home / "w.card.json") in line
+    assert problem in line
+    assert "; mend the card, remove it, or type -o Global.use_model_card=False" in line
+    assert not (home / "out/inference").exists()
 
 
-@pytest.mark.parametrize("epsilon", [float("nan"), -1e-5, 0, float("inf"), "1e-5", True])
-def test_an_epsilon_that_cannot_be_is_refused_in_one_line(
-    home: Path, capsys: pytest.CaptureFixture[str], epsilon: object
+@pytest.mark.parametrize("text", ["", "[]", "null", "{", "[" * 10_000])
+def test_a_file_that_is_no_card_is_refused_in_one_line(
+    home: Path, capsys: pytest.CaptureFixture[str], text: str
 ) -> None:
-    path = home / "w.card.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"epsilon": epsilon}))
+    (home / "w.card.json").write_text(text)
     assert run("infer", home / "tiny.yaml", *words(home)) == 4
-    assert f"{path} is damaged: entries that cannot be: epsilon" in told(capsys.readouterr().err, "damaged", 4)
+    assert f"{home / 'w.card.json'} is damaged: " in told(capsys.readouterr().err, "damaged", 4)
 
 
-def test_the_recipe_of_a_network_agrees_with_the_card_of_its_converted_file(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_broken_link_is_no_absent_card(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / "w.card.json").unlink()
+    (home / "w.card.json").symlink_to(home / "nowhere")
+    assert run("infer", home / "tiny.yaml", *words(home)) == 2
+    assert f"{home / 'w.card.json'} does not exist" in capsys.readouterr().err
+
+
+PAPERS = [("OctMobileNetV1_x0_75", "OctMobileNetV1", GLUON), ("OctResNet26", "OctResNet", SYMBOL)]
+
+
+@pytest.mark.parametrize(("name", "folder", "conventions"), PAPERS, ids=[name for name, *_ in PAPERS])
+def test_a_recipe_agrees_with_the_card_of_its_converted_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, folder: str, conventions: Conventions
 ) -> None:
-    network = BACKBONES.get("OctMobileNetV1_x0_75")()
-    write_weights(tmp_path / "w.pdparams", model_arrays(network))
-    card = ModelCard(
-        "w.params", "0" * 64, "OctMobileNetV1_x0_75", {}, GLUON.epsilon, GLUON.momentum, GLUON.preprocessing, None
-    )
-    write_card(card, tmp_path / "w.pdparams")
-    recipe = "ImageNet/OctMobileNetV1/OctMobileNetV1_x0_75.yaml"
-    picture = ROOT / "demo" / "cat.jpg"
+    write_weights(tmp_path / "w.pdparams", model_arrays(BACKBONES.get(name)()))
+    write_card(ModelCard("w.params", "0" * 64, name, {}, **vars(conventions), published=None), tmp_path / "w.pdparams")
+    recipe, picture = ROOT / f"configs/ImageNet/{folder}/{name}.yaml", ROOT / "demo/cat.jpg"
     more = [f"Global.pretrained_model={tmp_path / 'w'}", "Global.device=cpu", f"Infer.infer_imgs={picture}"]
-    assert main(["infer", "-c", recipe, *(word for entry in more for word in ("-o", entry))]) == 0
+    assert run("infer", recipe, *more) == 0
     said = capsys.readouterr().err
     assert "no accuracy was published" in said
-    assert "card's" not in said
+    assert "which is taken" not in said
