@@ -60,6 +60,11 @@ class Graph:
             return None
         return next((node for node in self.nodes if name in node.output), None)
 
+    def is_crop(self, node: "NodeProto") -> bool:
+        """Whether a node is a Slice that leaves all channels."""
+        axes = self.constants.get(node.input[3]) if node.op_type == "Slice" and len(node.input) > 3 else None
+        return axes is not None and set(axes.tolist()) <= {2, 3}
+
     def constant(self, name: str, value: np.ndarray) -> str:
         """Add a constant; its name."""
         self.constants[name] = value

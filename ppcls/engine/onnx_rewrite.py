@@ -109,15 +109,9 @@ def _sources(graph: Graph, name: str, *, is_low: bool) -> list[_Source]:
     if node.op_type == "Add":
         parts = [_sources(graph, part, is_low=is_low) for part in node.input]
         return list(chain(*parts)) if all(parts) else []
-    if node.op_type == "Resize" or (node.op_type == "Slice" and _is_crop(graph, node)):
+    if node.op_type == "Resize" or graph.is_crop(node):
         return _sources(graph, node.input[0], is_low=is_low or node.op_type == "Resize")
     return []
-
-
-def _is_crop(graph: Graph, node: "NodeProto") -> bool:
-    """Whether a Slice leaves all channels."""
-    axes = graph.constants.get(node.input[3]) if len(node.input) > 3 else None
-    return axes is not None and set(axes.tolist()) <= {2, 3}
 
 
 def _scale(graph: Graph, conv: "NodeProto", scale: np.ndarray, shift: np.ndarray | None) -> None:
