@@ -57,6 +57,13 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     export_parser.add_argument(
         "--optimize", action="store_true", help="with --onnx: rewrite it for engines, same answers (pip install onnx)"
     )
+    export_parser.add_argument(
+        "--pad-channels",
+        type=int,
+        choices=(8, 16),
+        default=1,
+        help="with --optimize, for ONNX Runtime: zero channels up to a multiple of 8 (AVX2) or 16 (AVX-512)",
+    )
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
@@ -105,7 +112,9 @@ def export(args: argparse.Namespace) -> int:
     """``ppcls export``."""
     if args.optimize and not args.onnx:
         raise ConfigError("--optimize rewrites the ONNX program; add --onnx", "usage")
-    engine_of(args, "export").export(onnx=args.onnx, optimize=args.optimize)
+    if args.pad_channels > 1 and not args.optimize:
+        raise ConfigError("--pad-channels is a part of the rewriting; add --optimize", "usage")
+    engine_of(args, "export").export(args.onnx, args.optimize, args.pad_channels)
     return 0
 
 

@@ -145,11 +145,12 @@ class Engine:
             counts = f"{unreadable} of {len(images)} pictures could not be read"
             raise PpclsError(f"{counts}; they are named above, the others are answered", "partial")
 
-    def export(self, onnx: bool = False, optimize: bool = False) -> list[Path]:
+    def export(self, onnx: bool = False, optimize: bool = False, pad_channels: int = 1) -> list[Path]:
         """Write ``inference.*`` into ``Global.save_inference_dir`` and print the files.
 
         Args:
             optimize: rewrite the ONNX program for engines, with the same answers.
+            pad_channels: there, pad channels with zeros to multiples of this.
         """
         settings = self.config.Global
         plan = ExportPlan(
@@ -159,6 +160,7 @@ class Engine:
             onnx,
             about(self.config, self.card),
             optimize,
+            pad_channels,
         )
         files = export(self.network, plan)
         for path in files:

@@ -39,6 +39,7 @@ class ExportPlan(NamedTuple):
     onnx: bool
     about: Mapping[str, Any]
     optimize: bool = False  # rewrite the ONNX file
+    pad_channels: int = 1  # in it, to multiples of this
 
 
 class _Program(nn.Layer):
@@ -132,7 +133,7 @@ def _write_program(network: nn.Layer, plan: ExportPlan, aside: Path) -> None:
     if plan.onnx:
         compat.write_onnx(aside, _STEM, aside / f"{_STEM}.onnx", OPSET if plan.optimize else _PLAIN_OPSET)
         if plan.optimize:
-            rewrite(aside / f"{_STEM}.onnx")
+            rewrite(aside / f"{_STEM}.onnx", plan.pad_channels)
     write_manifest(aside / _STEM, {"image_shape": plan.image_shape, "softmax": plan.add_softmax, **plan.about})
     require_equal(expected, load_program(aside / _STEM)(images), "the exported program")
     if plan.onnx:

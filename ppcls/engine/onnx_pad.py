@@ -1,5 +1,8 @@
 """Channels of an ONNX graph zero-padded to whole vectors of a processor, which changes no answer.
 
+ONNX Runtime computes in blocks of 8 channels (AVX2) or 16 (AVX-512) and falls back to slower code, with a reordering
+before and after, where an operator in a row has another number; OpenVINO handles any, and only has more to compute.
+
 A convolution makes a padded channel from zero weights and reads it with zero weights; what stands between works on each
 channel alone. Values that something else reads or writes keep their channels, as do the graph's inputs and outputs.
 """
@@ -13,7 +16,6 @@ from ppcls.engine.onnx_graph import Graph
 if TYPE_CHECKING:
     from onnx import NodeProto
 
-VECTOR = 8  # float32 numbers in a register of AVX2; engines order channels in blocks of it
 # Operators that treat each channel alone, by how many values they read besides constants.
 _ONE = (
     *("AveragePool", "BatchNormalization", "Clip", "GlobalAveragePool", "HardSigmoid", "MaxPool", "Relu", "Resize"),
@@ -22,9 +24,9 @@ _ONE = (
 _TWO = ("Add", "Mul")
 
 
-def pad_channels(graph: Graph) -> None:
-    """Pad each value ``[N, C, H, W]`` that only convolutions and channel-wise operators touch to a multiple of 8."""
-    groups = _Groups(graph)
+def pad_channels(graph: Graph, multiple: int) -> None:
+    """Pad each value ``[N, C, H, W]`` that only convolutions and channel-wise operators touch to a multiple."""
+    groups = _Groups(graph, multiple)
     for node in graph.nodes:
         more = groups.more(node.output[0])
         if node.op_type == "BatchNormalization" and more:
@@ -74,7 +76,7 @@ def _values(graph: Graph, node: "NodeProto") -> int:
 class _Groups:
     """Values that must have the same channels, and whether those may be padded."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, multiple: int) -> None:
         self._parents: dict[str, str] = {}
         shapes = graph.shapes()
         made = {name for node in graph.nodes for name in node.output}
@@ -93,7 +95,7 @@ class _Groups:
                 pinned.add(name)
         kept = {self._root(name) for name in pinned}
         self._more = {
-            root: -min(found) % VECTOR for root, found in widths.items() if len(found) == 1 and root not in kept
+            root: -min(found) % multiple for root, found in widths.items() if len(found) == 1 and root not in kept
         }
 
     def more(self, name: str) -> int:

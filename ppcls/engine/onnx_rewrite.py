@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ppcls.engine.onnx_graph import Graph
+from ppcls.engine.onnx_pad import pad_channels
 from ppcls.utils.errors import PpclsError
 
 if TYPE_CHECKING:
@@ -24,9 +25,11 @@ OPSET = 13  # the rewritten Resize needs 11 or later
 _SCALES = np.array([1, 1, 2, 2], np.float32)
 
 
-def rewrite(path: Path) -> None:
+def rewrite(path: Path, multiple: int = 1) -> None:
     """Rewrite an ONNX file in its place.
 
+    Args:
+        multiple: pad channels with zeros to multiples of this.
     Raises:
         PpclsError: the onnx package is missing.
     """
@@ -38,6 +41,8 @@ def rewrite(path: Path) -> None:
     resize_at_once(graph)
     fold_batch_norms(graph)
     regroup_sums(graph)
+    if multiple > 1:
+        pad_channels(graph, multiple)
     graph.save(path)
 
 

@@ -121,6 +121,41 @@ def test_the_command_writes_a_rewritten_program(tmp_path: Path) -> None:
     assert not kinds["BatchNormalization"]
 
 
+def padded(name: str, arguments: dict[str, float], side: int, folder: Path) -> list[list[int]]:
+    """Check the answers of an export with channels in multiples of 8; the shapes of its convolutions' weights."""
+    network = network_of(name, arguments, side)
+    export(network, ExportPlan(folder / "program", (3, side, side), False, True, {}, True, 8))
+    images = np.random.default_rng(1).standard_normal((3, 3, side, side), dtype="f4")
+    with paddle.no_grad():
+        expected = network(paddle.to_tensor(images)).numpy()
+    assert np.abs(onnx_runner(folder / "program/inference")(images) - expected).max() <= 1e-4 * np.abs(expected).max()
+    graph = onnx.load(str(folder / "program/inference.onnx")).graph
+    shapes = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
+    return [shapes[node.input[1]] for node in graph.node if node.op_type == "Conv"]
+
+
+@pytest.mark.parametrize("side", [64, 40])  # with 40, maps of odd size are cropped
+def test_padded_channels_are_multiples_and_answers_stay(side: int, tmp_path: Path) -> None:
+    shapes = padded("OctMobileNetV2", {"scale": 0.3, "alpha": 0.5}, side, tmp_path)
+    assert all(shape[0] % 8 == 0 for shape in shapes[:-1])  # pooling and the classifier read the last
+    assert all(shape[1] == 1 or shape[1] % 8 == 0 for shape in shapes[1:])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*OTHERS, "OctResNet26", "OctDenseNet121", "ResNeXt50_32x4d"])
+def test_every_octave_network_answers_as_before_with_padded_channels(name: str, tmp_path: Path) -> None:
+    padded(name, {"alpha": 0.3} if name == "ResNeXt50_32x4d" else {}, 64, tmp_path)
+
+
+@pytest.mark.parametrize("word", ["8", "16"])
+def test_padding_without_rewriting_is_a_wrong_word(
+    word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("export", tmp_path / "tiny.yaml", flags=("--onnx", "--pad-channels", word)) == 2
+    expected = "error[usage]: --pad-channels is a part of the rewriting; add --optimize\n"
+    assert capsys.readouterr().err == expected
+
+
 def test_optimize_without_onnx_is_a_wrong_word(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("export", tmp_path / "tiny.yaml", flags=("--optimize",)) == 2
     assert capsys.readouterr().err == "error[usage]: --optimize rewrites the ONNX program; add --onnx\n"
