@@ -6,17 +6,16 @@ falls on both alike. A step is forward, loss, backward and update, on made-up pi
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
+
+from common import machine, show
 
 from ppcls.config import Component
 from ppcls.utils import runtime
@@ -42,23 +41,6 @@ class Row:
     with_cpu_s: float
     without_cpu_s: float
     cpu_ratio: float
-
-
-def machine() -> dict[str, Any]:
-    """What the numbers hold for."""
-    import numpy as np
-    import paddle
-
-    cpu = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("model name")[1].split("\n")[0].strip("\t: ")
-    return {
-        "cpu": cpu,
-        "cores": runtime.usable_cores(),
-        "threads": os.environ.get("OMP_NUM_THREADS"),
-        "mkl_debug_cpu_type": os.environ.get("MKL_DEBUG_CPU_TYPE"),
-        "python": platform.python_version(),
-        "paddle": paddle.__version__,
-        "numpy": np.__version__,
-    }
 
 
 def build_step(arguments: dict[str, Any], side: int, batch: int, classes: int) -> Callable[[], float]:
@@ -127,7 +109,7 @@ def main() -> None:
     if args.json:
         print(json.dumps({"machine": machine(), "rows": [asdict(row) for row in rows]}, indent=1))
         return
-    print("  ".join(f"{name} {value}" for name, value in machine().items()))
+    print(show(machine()))
     for row in rows:
         print(
             f"{row.case}: {row.with_s * 1000:.0f} ms with, {row.without_s * 1000:.0f} without, ratio {row.ratio:.2f}; "

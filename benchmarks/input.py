@@ -9,19 +9,17 @@ clock starts after ``WARM`` batches, so that neither the start of workers nor wh
 """
 
 import argparse
-import json
-import os
-import platform
-import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import cv2
 import numpy as np
+from common import in_turns, machine, show, write_json
 
 from ppcls.config import Component
 from ppcls.data.dataloader.imagenet_dataset import ImageNetDataset
@@ -30,7 +28,6 @@ from ppcls.data.dataloader.sampler import DistributedBatchSampler
 from ppcls.data.dataloader.thread_source import ThreadSource
 from ppcls.data.preprocess import Pipeline
 from ppcls.utils import runtime
-from ppcls.utils.files import write_whole
 
 BATCH = 64
 WARM = 10
@@ -138,22 +135,20 @@ def decoding(rows: Sequence[tuple[str, int]], threads: int) -> Iterator[int]:
         yield from pool.map(decode, rows)
 
 
-def speed(batches: Iterator[int]) -> float:
-    """Pictures a second after the first ``WARM`` of ``batches``."""
+def speed(start: Callable[[], Iterator[int]]) -> float:
+    """Pictures a second of the batches that ``start`` gives, after the first ``WARM``."""
+    batches = start()
     for _ in range(WARM):
         next(batches)
-    start = time.perf_counter()
+    began = time.perf_counter()
     count = sum(batches)
-    return count / (time.perf_counter() - start)
+    return count / (time.perf_counter() - began)
 
 
 def measure(ways: dict[str, Callable[[], Iterator[int]]], repeat: int) -> dict[str, float]:
     """The median of each way over the rounds."""
-    found: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(repeat):
-        for name, start in ways.items():
-            found[name].append(speed(start()))
-    return {name: statistics.median(values) for name, values in found.items()}
+    found = in_turns({name: partial(speed, start) for name, start in ways.items()}, repeat=repeat)
+    return {name: median(values) for name, values in found.items()}
 
 
 def ways_of(split: str, args: argparse.Namespace, threads: int) -> dict[str, Callable[[], Iterator[int]]]:
@@ -182,9 +177,8 @@ def main() -> None:
     paddle.set_device("cpu")
     cv2.setNumThreads(1)
     threads = runtime.usable_cores()
-    versions = {"python": platform.python_version(), "paddle": paddle.__version__, "opencv": cv2.__version__}
-    report: dict[str, Any] = {"machine": platform.machine(), "cores": threads, "load": os.getloadavg()[0], **versions}
-    print(" ".join(f"{name} {value}" for name, value in report.items()))
+    report: dict[str, Any] = {"machine": machine()}
+    print(show(report["machine"]))
     for split in OPS:
         found = measure(ways_of(split, args, threads), args.repeat)
         best = max(value for name, value in found.items() if name.startswith("usual"))
@@ -193,7 +187,7 @@ def main() -> None:
             print(f"{name:<24} {value:>8.0f} {value / best:>18.2f} {value / found['decoding alone']:>12.2f}")
         report[split] = found
     if args.json:
-        write_whole(args.json, (json.dumps(report, indent=1) + "\n").encode())
+        write_json(args.json, report)
 
 
 if __name__ == "__main__":
