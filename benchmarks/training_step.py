@@ -9,7 +9,6 @@ with the environment that ppcls sets. Each has a process of its own and they tak
 """
 
 import argparse
-import json
 import statistics
 import sys
 from collections.abc import Callable
@@ -19,10 +18,10 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
+from common import machine, show, write_json
 from turns import Turn, default_environment, serve, take_turns
 
 from ppcls.utils import runtime
-from ppcls.utils.files import write_whole
 
 WAYS = ("usual", "usual, tuned", "ppcls")
 SIDE, BATCH, CLASSES, EPSILON, RATE = 192, 16, 1000, 0.1, 0.01
@@ -111,6 +110,7 @@ def main() -> None:
     if args.serve:
         serve_way(args.serve)
         return
+    print(show(machine()))
     command = [sys.executable, __file__, "--serve"]
     turns = {way: Turn([*command, way], default_environment()) for way in WAYS}
     found = {way: statistics.median(times) for way, times in take_turns(turns, args.rounds, calls=1).items()}
@@ -120,7 +120,7 @@ def main() -> None:
     for way, seconds in found.items():
         print(f"{way:<16} {seconds * 1000:>10.0f} {found['usual'] / seconds:>12.2f}")
     if args.json:
-        write_whole(args.json, (json.dumps(found, indent=1) + "\n").encode())
+        write_json(args.json, {"machine": machine(), "seconds": found})
 
 
 if __name__ == "__main__":
