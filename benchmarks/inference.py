@@ -83,9 +83,9 @@ def serve_way(name: str, engine: str, folder: Path, batch: int) -> None:
         with paddle.no_grad():
             serve(lambda: network(paddle.to_tensor(images)).numpy())
         return
-    from ppcls.utils.exported import RUNNERS
+    from ppcls.utils.runners import RUNNERS
 
-    run = RUNNERS[engine](folder / "inference")
+    run = RUNNERS[engine](folder / "inference").run
     serve(lambda: run(images))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ppcls.config import Run, load_run
 from ppcls.utils import launcher, runtime
 from ppcls.utils.errors import ConfigError
-from ppcls.utils.exported import RUNNERS
+from ppcls.utils.exported import ENGINES
 
 if TYPE_CHECKING:
     from ppcls.engine import Engine
@@ -46,7 +46,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     for parser in (eval_parser, infer_parser):
         parser.add_argument(
             "--engine",
-            choices=("eager", *RUNNERS),
+            choices=("eager", *ENGINES),
             default="eager",
             help="eager: the network and its weights; others run what was exported into Global.save_inference_dir",
         )

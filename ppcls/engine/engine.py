@@ -57,9 +57,11 @@ class Engine:
         self.seed: int = self.config.Global.seed
         paddle.seed(derive(self.seed, Stream.INIT))
         self.card: ModelCard | None = None
+        self.judged = ""  # whose answers eval judges, for its log
         if runtime != "eager":
-            folder = Path(self.config.Global.save_inference_dir)
-            self.network = ExportedNetwork(runtime, folder, self.config.Arch.class_num)
+            self.network = ExportedNetwork(runtime, self.config)
+            self._take_config(self.network.follow(self.config, mode))
+            self.judged = self.network.description
             return
         self.network = build_model(self.config.Arch)
         if mode == "train" and self.config.Arch.use_sync_bn and dist.world_size() > 1:
@@ -73,6 +75,7 @@ class Engine:
             with output_errors(self.stage.folder):
                 self.stage.folder.mkdir(parents=True, exist_ok=True)
                 logger.add_file(self.stage.folder / "eval.log")
+        _LOG.info("judging %s", self.judged)
         status = StatusFolder(self.stage.folder / "eval_status")
         life = dist.from_main(status.begin_life)
         with StopRequests() as requests, Presence(status, life, self.config.Global.watchdog_s, requests) as presence:
@@ -184,8 +187,12 @@ class Engine:
         path = self.load_weights(source, strict=True)
         self.card = read_card(path) if settings.use_model_card else None
         if self.card is not None:
-            self.config = follow_card(self.config, mode, self.network, self.card, path)
-            self.stage = dataclasses.replace(self.stage, config=self.config)
+            self._take_config(follow_card(self.config, mode, self.network, self.card, path))
+        self.judged = str(path)
+
+    def _take_config(self, config: Config) -> None:
+        self.config = config
+        self.stage = dataclasses.replace(self.stage, config=config)
 
     def load_weights(self, source: str | bool, *, strict: bool) -> Path:
         """Load weights from a prefix, a file or a URL; returns the file they came from.

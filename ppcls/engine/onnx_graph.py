@@ -45,9 +45,10 @@ class Graph:
         import onnx
 
         graph = onnx.shape_inference.infer_shapes(self._as_model()).graph
+        values = (*graph.value_info, *graph.output)
         return {
             value.name: tuple(size.dim_param or size.dim_value or "" for size in value.type.tensor_type.shape.dim)
-            for value in graph.value_info
+            for value in values
         }
 
     def producer(self, name: str, op_type: str) -> "NodeProto | None":
@@ -66,7 +67,9 @@ class Graph:
         return axes is not None and set(axes.tolist()) <= {2, 3}
 
     def constant(self, name: str, value: np.ndarray) -> str:
-        """Add a constant; its name."""
+        """Add a constant, under a longer name where that one is taken; its name."""
+        while name in self.constants and not np.array_equal(self.constants[name], value):
+            name += "_"
         self.constants[name] = value
         return name
 

@@ -31,7 +31,7 @@ def pad_channels(graph: Graph, multiple: int) -> None:
         more = groups.more(node.output[0])
         if node.op_type == "BatchNormalization" and more:
             _replace_constants(graph, node, [[more]] * 4, fillers=(0, 0, 0, 1))
-        elif node.op_type == "Conv" and node.input[1] in graph.constants:
+        elif node.op_type == "Conv" and all(name in graph.constants for name in node.input[1:]):
             more_in = 0 if _is_depthwise(graph, node) else groups.more(node.input[0])
             if more or more_in:
                 _pad_convolution(graph, node, more, more_in)
@@ -70,6 +70,8 @@ def _values(graph: Graph, node: "NodeProto") -> int:
     """How many values a channel-wise operator reads and writes; 0 for any other."""
     if node.op_type in _TWO:
         return 3
+    if node.op_type == "Resize" and len(node.input) > 3:
+        return 0  # its sizes name the channels
     return 2 if node.op_type in _ONE or graph.is_crop(node) else 0
 
 
@@ -105,7 +107,7 @@ class _Groups:
     def _joins(self, graph: Graph, node: "NodeProto", values: list[str]) -> bool:
         """Whether the values of a node may be padded; joins those that it reads and writes channel by channel."""
         if node.op_type == "Conv":
-            if node.input[1] not in graph.constants:
+            if any(name not in graph.constants for name in node.input[1:]):
                 return False
             if not _is_depthwise(graph, node):
                 return _group(node) == 1

@@ -7,12 +7,14 @@ import numpy as np
 import paddle
 import pytest
 from tiny_run import run, train
+from zoo import calibrate
 
 from ppcls.arch import build_model
 from ppcls.config import Component
 from ppcls.config.schema import ArchConfig
-from ppcls.engine.export import ExportPlan, export, onnx_runner
+from ppcls.engine.export import ExportPlan, export
 from ppcls.registry import BACKBONES
+from ppcls.utils.runners import onnx_runner
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 pytest.importorskip("paddle2onnx", reason="paddle2onnx is not installed")
@@ -32,24 +34,10 @@ NORM_FIRST = ("OctDenseNet", "OctResNe", "OctSE_ResNet")  # some of their batch 
 
 
 def network_of(name: str, arguments: dict[str, float], side: int) -> paddle.nn.Layer:
-    """The network with batch norms that differ in each channel and fit its maps.
-
-    Drawn statistics leave logits that overflow, or that no picture changes. Those of a batch, with variances half as
-    large again, give logits that depend on the picture and to which an error of rounding is one.
-    """
+    """The network, with logits that depend on the picture."""
     paddle.seed(3)
     network = build_model(ArchConfig(component=Component(name, arguments, "Arch"), class_num=10))
-    draw = np.random.default_rng(5)
-    norms = [layer for layer in network.sublayers() if isinstance(layer, paddle.nn.BatchNorm2D)]
-    for norm in norms:
-        norm.weight.set_value(draw.uniform(0.6, 1.4, norm.weight.shape).astype("f4"))
-        norm.bias.set_value(draw.normal(0, 0.2, norm.bias.shape).astype("f4"))
-        norm._momentum = 0.0  # keep nothing of the statistics before
-    with paddle.no_grad():
-        network(paddle.to_tensor(draw.standard_normal((8, 3, side, side), dtype="f4")))
-    for norm in norms:
-        norm._variance.set_value(norm._variance * 1.5)
-    network.eval()
+    calibrate(network, side)
     return network
 
 
@@ -61,7 +49,7 @@ def check(name: str, arguments: dict[str, float], side: int, folder: Path) -> No
         target = folder / str(optimize)
         export(network, ExportPlan(target, (3, side, side), False, True, {}, optimize))
         graphs[optimize] = onnx.load(str(target / "inference.onnx")).graph
-    run_program = onnx_runner(folder / "True" / "inference")
+    run_program = onnx_runner(folder / "True" / "inference").run
     for batch in (1, 3):
         images = np.random.default_rng(batch).standard_normal((batch, 3, side, side), dtype="f4")
         with paddle.no_grad():
@@ -128,7 +116,9 @@ def padded(name: str, arguments: dict[str, float], side: int, folder: Path) -> l
     images = np.random.default_rng(1).standard_normal((3, 3, side, side), dtype="f4")
     with paddle.no_grad():
         expected = network(paddle.to_tensor(images)).numpy()
-    assert np.abs(onnx_runner(folder / "program/inference")(images) - expected).max() <= 1e-4 * np.abs(expected).max()
+    assert (
+        np.abs(onnx_runner(folder / "program/inference").run(images) - expected).max() <= 1e-4 * np.abs(expected).max()
+    )
     graph = onnx.load(str(folder / "program/inference.onnx")).graph
     shapes = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
     return [shapes[node.input[1]] for node in graph.node if node.op_type == "Conv"]
