@@ -90,7 +90,7 @@ STAND_INS = {
     f"ppcls eval {FINE_TUNE} {BEST}": f"ppcls eval {FINE_TUNE} {BEST} {CROPS}",
     f"ppcls infer {FINE_TUNE} {BEST} -o Infer.infer_imgs=pictures": f"ppcls infer {FINE_TUNE} {BEST} "
     f"-o Infer.infer_imgs=pictures {ASKED}",
-    f"ppcls export {FINE_TUNE} {BEST} --onnx": f"ppcls export {FINE_TUNE} {BEST} --onnx "
+    f"ppcls export {FINE_TUNE} {BEST} --onnx --optimize": f"ppcls export {FINE_TUNE} {BEST} --onnx --optimize "
     "-o Global.image_shape=[3,64,64]",
     f"{LAUNCH} tools/train.py -c train1.yaml": f"tools/train.py -c train1.yaml --dry-run {IMAGENET} {CROPS}",
     f"{LAUNCH} tools/train.py -c train2.yaml": f"tools/train.py -c train2.yaml --dry-run {IMAGENET} {CROPS} {WEIGHTS}",

@@ -10,6 +10,7 @@ from ppcls.config import Run, load_run
 from ppcls.config.profiler_options import ProfilerOptions, parse_profiler_options
 from ppcls.utils import launcher, runtime
 from ppcls.utils.errors import ConfigError
+from ppcls.utils.exported import ENGINES
 
 if TYPE_CHECKING:
     from ppcls.engine import Engine
@@ -39,13 +40,30 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     train_parser.add_argument(
         "--dry-run", action="store_true", help="build all, do two updates and one evaluation batch, write nothing"
     )
-    _command(commands, "eval", evaluate, "judge weights on DataLoader.Eval")
+    eval_parser = _command(commands, "eval", evaluate, "judge weights on DataLoader.Eval")
     infer_parser = _command(commands, "infer", infer, "name what is in pictures")
     infer_parser.add_argument("--json", type=Path, metavar="FILE", help="also write all answers as JSON")
     infer_parser.add_argument("--csv", type=Path, metavar="FILE", help="also write all answers as CSV")
+    for parser in (eval_parser, infer_parser):
+        parser.add_argument(
+            "--engine",
+            choices=("eager", *ENGINES),
+            default="eager",
+            help="eager: the network and its weights; others run what was exported into Global.save_inference_dir",
+        )
     export_parser = _command(commands, "export", export, "write an inference program")
     export_parser.add_argument(
         "--onnx", action="store_true", help="also write inference.onnx (pip install paddle2onnx)"
+    )
+    export_parser.add_argument(
+        "--optimize", action="store_true", help="with --onnx: rewrite it for engines, same answers (pip install onnx)"
+    )
+    export_parser.add_argument(
+        "--pad-channels",
+        type=int,
+        choices=(8, 16),
+        default=1,
+        help="with --optimize, for ONNX Runtime: zero channels up to a multiple of 8 (AVX2) or 16 (AVX-512)",
     )
 
 
@@ -84,19 +102,23 @@ def train(args: argparse.Namespace) -> int:
 
 def evaluate(args: argparse.Namespace) -> int:
     """``ppcls eval``."""
-    engine_of(args, "eval").eval()
+    engine_of(args, "eval", args.engine).eval()
     return 0
 
 
 def infer(args: argparse.Namespace) -> int:
     """``ppcls infer``: answers on standard output; 1 when a picture could not be read."""
-    engine_of(args, "infer").infer(json_file=args.json, csv_file=args.csv)
+    engine_of(args, "infer", args.engine).infer(json_file=args.json, csv_file=args.csv)
     return 0
 
 
 def export(args: argparse.Namespace) -> int:
     """``ppcls export``."""
-    engine_of(args, "export").export(onnx=args.onnx)
+    if args.optimize and not args.onnx:
+        raise ConfigError("--optimize rewrites the ONNX program; add --onnx", "usage")
+    if args.pad_channels > 1 and not args.optimize:
+        raise ConfigError("--pad-channels is a part of the rewriting; add --optimize", "usage")
+    engine_of(args, "export").export(args.onnx, args.optimize, args.pad_channels)
     return 0
 
 
@@ -131,8 +153,8 @@ def _load(args: argparse.Namespace, mode: str, more: list[str] | None = None) ->
     return run, runtime.prepare()
 
 
-def engine_of(args: argparse.Namespace, mode: str) -> "Engine":
-    """The engine of the last stage."""
+def engine_of(args: argparse.Namespace, mode: str, engine: str = "eager") -> "Engine":
+    """The engine of the last stage; ``engine`` is its ``runtime``."""
     run, note = _load(args, mode)
     from ppcls.engine import Engine
     from ppcls.utils import dist, logger
@@ -145,7 +167,7 @@ def engine_of(args: argparse.Namespace, mode: str) -> "Engine":
     log.info(note)
     if vars(args).get("profiler_options") is not None:
         log.warning("-p without effect: it profiles ppcls train alone")
-    return Engine(stage, mode)
+    return Engine(stage, mode, engine)
 
 
 def tool(command: str) -> None:

@@ -32,11 +32,16 @@ def follow_card(config: Config, mode: str, network: nn.Layer, card: ModelCard, w
         WeightsError: ``damaged``: the card asks for ops that do not exist or cannot be built.
     """
     path = card_path(weights)
-    ops = _ops(card, path)
+    ops = read_ops(card.preprocessing, path, REMEDY)
     _LOG.info("%s: weights of %s; %s", path, _short(card.source), _short(_published(card)))
     if card.arch != config.Arch.name:
         _LOG.warning("Arch.name is %s, in %s %s", config.Arch.name, path, _short(card.arch))
     _follow_epsilon(network, card.epsilon, path)
+    return take_ops(config, mode, ops, path)
+
+
+def take_ops(config: Config, mode: str, ops: tuple[Component, ...], path: Path) -> Config:
+    """The config with these ops, which ``path`` asks for, where ``mode`` takes pictures; says what it had instead."""
     if config.Infer is not None and mode != "eval":
         ops = (*ops, Component("ToCHWImage", {}, f"{path}: preprocessing"))
         _tell("Infer.transforms", config.Infer.transforms, ops, path)
@@ -49,16 +54,21 @@ def follow_card(config: Config, mode: str, network: nn.Layer, card: ModelCard, w
     return dataclasses.replace(config, DataLoader=dataclasses.replace(config.DataLoader, Eval=judged))
 
 
-def _ops(card: ModelCard, path: Path) -> tuple[Component, ...]:
+def read_ops(preprocessing: Sequence[dict[str, Any]], path: Path, remedy: str) -> tuple[Component, ...]:
+    """The ops that a file asks for, up to what loaders do by themselves.
+
+    Raises:
+        WeightsError: ``damaged``: one does not exist or cannot be built; ends in ``remedy``.
+    """
     reader = Reader("eval", build_catalogue())
-    ops = reader.components(card.preprocessing, f"{path}: preprocessing", "OPS")
+    ops = reader.components(preprocessing, f"{path}: preprocessing", "OPS")
     if reader.problems:
         key, text = map(printable, reader.problems[0])
-        raise WeightsError(f"{key}: {text}; {REMEDY}", "damaged")
+        raise WeightsError(f"{key}: {text}; {remedy}", "damaged")
     try:
         Pipeline.from_components(ops)
     except ConfigError as error:
-        raise WeightsError(f"{error}; {REMEDY}", "damaged") from error
+        raise WeightsError(f"{error}; {remedy}", "damaged") from error
     return ops
 
 

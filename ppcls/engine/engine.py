@@ -19,6 +19,7 @@ from ppcls.engine import lines
 from ppcls.engine.card import follow_card
 from ppcls.engine.evaluate import EvaluationStopped, Judge, Watch, judge_model
 from ppcls.engine.export import ExportPlan, about, export
+from ppcls.engine.exported_network import ExportedNetwork
 from ppcls.engine.hooks.preemption import Rounds
 from ppcls.engine.precision import Precision
 from ppcls.engine.predict import Answer, find_images, predict, write_csv, write_json
@@ -46,9 +47,10 @@ class Engine:
 
     Args:
         mode: train, eval, infer or export; only what it uses is built.
+        runtime: ``eager`` for the network and its weights, or what runs the program in ``Global.save_inference_dir``.
     """
 
-    def __init__(self, stage: Stage, mode: str) -> None:
+    def __init__(self, stage: Stage, mode: str, runtime: str = "eager") -> None:
         device = compat.select_device(stage.config.Global.device)
         dist.start()
         _LOG.info("running on %s, paddle %s, %d rank(s)", device, compat.paddle_version(), dist.world_size())
@@ -56,11 +58,18 @@ class Engine:
         self.config: Config = self.stage.config
         self.seed: int = self.config.Global.seed
         paddle.seed(derive(self.seed, Stream.INIT))
+        self.card: ModelCard | None = None
+        self.judged = ""  # whose answers eval judges, for its log
+        if runtime != "eager":
+            self.network = ExportedNetwork(runtime, self.config)
+            self.precision = Precision()  # the program has its own
+            self._take_config(self.network.follow(self.config, mode))
+            self.judged = self.network.description
+            return
         self.network = build_model(self.config.Arch)
         if mode == "train" and self.config.Arch.use_sync_bn and dist.world_size() > 1:
             self.network = synchronise(self.network)
         self.precision = _precision(self.config, mode)
-        self.card: ModelCard | None = None
         if mode != "train":
             self._load_all_weights(mode)
 
@@ -70,6 +79,7 @@ class Engine:
             with output_errors(self.stage.folder):
                 self.stage.folder.mkdir(parents=True, exist_ok=True)
                 logger.add_file(self.stage.folder / "eval.log")
+        _LOG.info("judging %s", self.judged)
         status = StatusFolder(self.stage.folder / "eval_status")
         life = dist.from_main(status.begin_life)
         with StopRequests() as requests, Presence(status, life, self.config.Global.watchdog_s, requests) as presence:
@@ -146,11 +156,15 @@ class Engine:
             counts = f"{unreadable} of {len(images)} pictures could not be read"
             raise PpclsError(f"{counts}; they are named above, the others are answered", "partial")
 
-    def export(self, onnx: bool = False) -> list[Path]:
+    def export(self, onnx: bool = False, optimize: bool = False, pad_channels: int = 1) -> list[Path]:
         """Write ``inference.*`` into ``Global.save_inference_dir`` and print the files.
 
         Programs compute in NCHW whatever ``Arch.data_format`` says. They answer the same; of others, Paddle Inference
         stops on a CPU (3.3, oneDNN), and paddle2onnx aborts the process.
+
+        Args:
+            optimize: rewrite the ONNX program for engines, with the same answers.
+            pad_channels: there, pad channels with zeros to multiples of this.
         """
         settings = self.config.Global
         network = self.network if self.config.Arch.data_format == NCHW else compute_in(self.network, NCHW)
@@ -160,6 +174,8 @@ class Engine:
             self.config.Arch.infer_add_softmax,
             onnx,
             about(self.config, self.card),
+            optimize,
+            pad_channels,
         )
         files = export(network, plan)
         for path in files:
@@ -183,8 +199,12 @@ class Engine:
         path = self.load_weights(source, strict=True)
         self.card = read_card(path) if settings.use_model_card else None
         if self.card is not None:
-            self.config = follow_card(self.config, mode, self.network, self.card, path)
-            self.stage = dataclasses.replace(self.stage, config=self.config)
+            self._take_config(follow_card(self.config, mode, self.network, self.card, path))
+        self.judged = str(path)
+
+    def _take_config(self, config: Config) -> None:
+        self.config = config
+        self.stage = dataclasses.replace(self.stage, config=config)
 
     def load_weights(self, source: str | bool, *, strict: bool) -> Path:
         """Load weights from a prefix, a file or a URL; returns the file they came from.

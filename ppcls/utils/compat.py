@@ -127,11 +127,12 @@ def inference_runner(program: Path, parameters: Path) -> Callable[[np.ndarray], 
     return run
 
 
-def write_onnx(folder: Path, stem: str, target: Path) -> None:
-    """Convert an exported program to ONNX."""
+def write_onnx(folder: Path, stem: str, target: Path, opset: int) -> None:
+    """Convert an exported program to ONNX, of this operator set or a later one."""
     try:
         import paddle2onnx
     except ImportError as error:
         advice = "pip install paddle2onnx onnxruntime"
         raise PpclsError(f"--onnx needs paddle2onnx ({error}); {advice}", "output") from error
-    paddle2onnx.export(str(program_file(folder, stem)), str(folder / f"{stem}.pdiparams"), str(target))
+    parameters = folder / f"{stem}.pdiparams"
+    paddle2onnx.export(str(program_file(folder, stem)), str(parameters), str(target), opset_version=opset)

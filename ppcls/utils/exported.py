@@ -1,11 +1,9 @@
-"""An exported program and its manifest: written together, and nothing is loaded that does not match it."""
+"""An exported program and its manifest: written together, and nothing is run that does not match it (runners.py)."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from ppcls.utils.errors import ConfigError, WeightsError
 from ppcls.utils.files import read_regular
@@ -14,9 +12,8 @@ from ppcls.utils.manifest import SUFFIX, FileMark
 FORMAT = 1
 PROGRAMS = (".json", ".pdmodel")  # of Paddle 3, of Paddle 2
 PARAMETERS = ".pdiparams"
-_ADVICE = "export again, or copy all its files again"
-
-Run = Callable[[np.ndarray], np.ndarray]
+ENGINES = ("paddle", "onnxruntime", "openvino")  # who can run it: runners.py
+ADVICE = "export again, or copy all its files again"
 
 
 class Exported(NamedTuple):
@@ -58,7 +55,8 @@ def verify_export(prefix: Path, suffixes: Sequence[str] = (*PROGRAMS, PARAMETERS
     programs = [suffix for suffix in PROGRAMS if wanted.get(suffix) in marks]
     missing = [suffix for suffix in wanted if suffix not in PROGRAMS and wanted[suffix] not in marks]
     if missing or (set(PROGRAMS) & wanted.keys() and not programs):
-        raise WeightsError(f"{path} lists no {' and no '.join(missing or ['program'])}; {_ADVICE}", "damaged")
+        advice = "export again with --onnx" if ".onnx" in missing else ADVICE
+        raise WeightsError(f"{path} lists no {' and no '.join(missing or ['program'])}; {advice}", "damaged")
     files = {}
     for suffix in [suffix for suffix in wanted if suffix not in PROGRAMS or suffix in programs]:
         files[suffix] = prefix.with_name(wanted[suffix])
@@ -66,30 +64,11 @@ def verify_export(prefix: Path, suffixes: Sequence[str] = (*PROGRAMS, PARAMETERS
     return Exported(files, about)
 
 
-def load_program(prefix: Path) -> Run:
-    """``images -> outputs`` by a verified export, through Paddle Inference on the CPU.
-
-    Raises:
-        WeightsError: ``damaged``: it does not match its manifest, or Paddle cannot read it; a disk that was full when
-            Paddle wrote it leaves the latter, as Paddle writes what fits and says nothing.
-    """
-    from ppcls.utils import compat
-
-    exported = verify_export(prefix)
-    try:
-        return compat.inference_runner(exported.program, exported.files[PARAMETERS])
-    except (RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise WeightsError(
-            f"paddle cannot read {exported.program}: {reason}; was the disk full? {_ADVICE}", "damaged"
-        ) from error
-
-
 def _read(path: Path, consequence: str) -> bytes:
     try:
         return read_regular(path)
     except ConfigError as error:
-        raise WeightsError(f"{path} is missing: {consequence}; {_ADVICE}", "damaged") from error
+        raise WeightsError(f"{path} is missing: {consequence}; {ADVICE}", "damaged") from error
 
 
 def _verify(path: Path, expected: FileMark) -> None:
@@ -97,7 +76,7 @@ def _verify(path: Path, expected: FileMark) -> None:
     if found != expected:
         raise WeightsError(
             f"{path} has {found.bytes} bytes, sha256 {found.sha256}; "
-            f"its manifest says {expected.bytes} bytes, sha256 {expected.sha256}; {_ADVICE}",
+            f"its manifest says {expected.bytes} bytes, sha256 {expected.sha256}; {ADVICE}",
             "damaged",
         )
 
@@ -108,7 +87,7 @@ def _parse(data: bytes, path: Path) -> tuple[dict[str, FileMark], dict[str, Any]
         version = content.pop("format")
         marks = {name: FileMark(int(mark["bytes"]), str(mark["sha256"])) for name, mark in content.pop("files").items()}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise WeightsError(f"{path} is damaged: {type(error).__name__}: {error}; {_ADVICE}", "damaged") from error
+        raise WeightsError(f"{path} is damaged: {type(error).__name__}: {error}; {ADVICE}", "damaged") from error
     if version != FORMAT:
         raise WeightsError(
             f"{path} has format {version!r}, known is {FORMAT}: written by a newer version; update ppcls", "damaged"

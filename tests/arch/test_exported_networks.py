@@ -8,9 +8,9 @@ import pytest
 from octave_reference import float64_state
 from zoo import smallest_of_each_file
 
-from ppcls.engine.export import ExportPlan, export, onnx_runner, require_equal
+from ppcls.engine.export import ExportPlan, export, require_equal
 from ppcls.registry import BACKBONES
-from ppcls.utils.exported import load_program
+from ppcls.utils.runners import load_program, onnx_runner
 
 SLOW = {  # 10 to 30 s each
     *("DenseNet121", "DenseNet121 octave", "OctDenseNet121", "OctResNet152_v1f", "OctSE_ResNet50"),
@@ -39,5 +39,5 @@ def test_exports_to_paddle_inference_and_onnx_give_the_same_logits(
     for count in (1, 3):
         with paddle.no_grad():
             expected = network(paddle.to_tensor(images(count))).numpy()
-        for run in (load_program(tmp_path / "out/inference"), onnx_runner(tmp_path / "out/inference")):
+        for run in (load_program(tmp_path / "out/inference"), onnx_runner(tmp_path / "out/inference").run):
             require_equal(expected, run(images(count)), f"a batch of {count}")

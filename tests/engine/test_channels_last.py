@@ -9,7 +9,7 @@ from bad_runs import ends, make_pictures
 from tiny_run import events, run, train, weights, write_config
 
 from ppcls.engine.export import onnx_runner
-from ppcls.utils.exported import load_program
+from ppcls.utils.runners import load_program
 
 LAST = "Arch.data_format=NHWC"
 CHANNELS = tuple(

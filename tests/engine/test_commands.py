@@ -17,7 +17,7 @@ from tiny_run import NAME, ROOT, STAGES, run, tool, train, write_config
 
 from ppcls.data.dataloader.synthetic_dataset import SyntheticDataset
 from ppcls.registry import BACKBONES
-from ppcls.utils.exported import load_program
+from ppcls.utils.runners import load_program
 
 LINE = r"\[\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\] ppcls INFO: "
 NUMBER = r"\d+\.\d{5}"

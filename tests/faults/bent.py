@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ppcls.engine import Engine, export
+from ppcls.engine import Engine, export, onnx_rewrite
 from ppcls.utils.checkpoint import CheckpointStore
 from ppcls.utils.exported import PARAMETERS
 
@@ -129,6 +129,18 @@ def answer_otherwise() -> None:
     """Every exported program gives other numbers than it should."""
     original = export.load_program
     export.load_program = lambda prefix: lambda images: original(prefix)(images) + 1
+
+
+def rewrite_otherwise() -> None:
+    """A rewritten ONNX program forgets the shifts of its first convolution."""
+    original = onnx_rewrite.fold_batch_norms
+
+    def fold_batch_norms(graph: Any) -> None:
+        original(graph)
+        first = next(node for node in graph.nodes if node.op_type == "Conv" and len(node.input) > 2)
+        graph.constants[first.input[2]] = graph.constants[first.input[2]] * 0
+
+    onnx_rewrite.fold_batch_norms = fold_batch_norms
 
 
 def at_home_in(folder: str) -> None:

@@ -99,6 +99,17 @@ FAULTS = (
         leaves=(no_program,),
     ),
     _export(
+        "export with a wrong rewriting",
+        "the rewritten ONNX program answers otherwise than the network",
+        code=4,
+        slug="mismatch",
+        command=("export", "--onnx", "--optimize"),
+        bent=(("bent.rewrite_otherwise",),),
+        says=r"inference\.onnx differs from the network by \S+; nothing was written",
+        leaves=(no_program,),
+        slow=True,
+    ),
+    _export(
         "export onto a full disk",
         "paddle writes what fits, and says nothing",
         code=4,

@@ -9,7 +9,8 @@ import pytest
 
 from ppcls.engine.export import ExportPlan, export
 from ppcls.utils.errors import WeightsError
-from ppcls.utils.exported import load_program, verify_export
+from ppcls.utils.exported import verify_export
+from ppcls.utils.runners import load_program
 
 
 def _export(folder: Path, seed: int = 0) -> Path:
