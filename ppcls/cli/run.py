@@ -10,11 +10,11 @@ from ppcls.config import Run, load_run
 from ppcls.config.profiler_options import ProfilerOptions, parse_profiler_options
 from ppcls.utils import launcher, runtime
 from ppcls.utils.errors import ConfigError
-from ppcls.utils.exported import ENGINES
 
 if TYPE_CHECKING:
     from ppcls.engine import Engine
 
+_ENGINES = ("eager", "paddle", "onnxruntime", "openvino")  # and how they run: utils/runners.py, too slow to import here
 _Command = Callable[[argparse.Namespace], int]
 
 
@@ -47,7 +47,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     for parser in (eval_parser, infer_parser):
         parser.add_argument(
             "--engine",
-            choices=("eager", *ENGINES),
+            choices=_ENGINES,
             default="eager",
             help="eager: the network and its weights; others run what was exported into Global.save_inference_dir",
         )

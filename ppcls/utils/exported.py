@@ -12,7 +12,6 @@ from ppcls.utils.manifest import SUFFIX, FileMark
 FORMAT = 1
 PROGRAMS = (".json", ".pdmodel")  # of Paddle 3, of Paddle 2
 PARAMETERS = ".pdiparams"
-ENGINES = ("paddle", "onnxruntime", "openvino")  # who can run it: runners.py
 ADVICE = "export again, or copy all its files again"
 
 

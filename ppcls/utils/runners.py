@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ppcls.utils.errors import PpclsError, WeightsError
-from ppcls.utils.exported import ADVICE, ENGINES, PARAMETERS, Exported, verify_export
+from ppcls.utils.exported import ADVICE, PARAMETERS, Exported, verify_export
 
 Run = Callable[[np.ndarray], np.ndarray]
 
@@ -89,9 +89,11 @@ def openvino_runner(prefix: Path) -> Runner:
     return Runner(f"OpenVINO {openvino.__version__.partition('-')[0]}", run, exported)
 
 
-RUNNERS: dict[str, Callable[[Path], Runner]] = dict(
-    zip(ENGINES, (paddle_runner, onnx_runner, openvino_runner), strict=True)
-)
+RUNNERS: dict[str, Callable[[Path], Runner]] = {
+    "paddle": paddle_runner,
+    "onnxruntime": onnx_runner,
+    "openvino": openvino_runner,
+}
 
 
 def _checked(run: Run, path: Path, *kinds: type[Exception]) -> Run:

@@ -269,7 +269,7 @@ def test_a_network_in_nhwc_exports_to_onnx(runs: dict[str, Path], tmp_path: Path
     assert run("export", write_config(tmp_path), *given, flags=("--onnx",)) == 0
     images = np.random.default_rng(0).standard_normal([3, 4, 32, 32]).astype("float32")
     expected = load_program(tmp_path / "to/inference")(images)
-    got = onnx_runner(tmp_path / "to/inference")(images)
+    got = onnx_runner(tmp_path / "to/inference").run(images)
     np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
