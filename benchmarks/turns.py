@@ -6,13 +6,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 CHOSEN = ("OMP_NUM_THREADS", "MKL_DEBUG_CPU_TYPE")  # what ppcls sets before paddle is imported
+REST = 0.2  # seconds before a turn, in which threads of the way before stop spinning
 _MARK = "turn: "
 
 
 def default_environment() -> dict[str, str]:
-    """This process's environment without what ppcls sets, as a script that knows nothing of it starts."""
+    """This process's environment without those two variables, as a script that knows nothing of them starts."""
     return {name: value for name, value in os.environ.items() if name not in CHOSEN}
 
 
@@ -56,13 +58,17 @@ def serve(call: Callable[[], object], warm: int = 3) -> None:
         print(f"{_MARK}{json.dumps(seconds)}", flush=True)
 
 
-def take_turns(turns: Mapping[str, Turn], rounds: int, calls: int) -> dict[str, list[float]]:
+def take_turns(turns: Mapping[Any, Turn], rounds: int, calls: int) -> dict[Any, list[float]]:
     """Seconds of every call of each way; each has ``calls`` in a row, ``rounds`` times, the first of a row not counted.
 
-    The first call after a pause finds cold caches and sleeping threads.
+    The first call after a pause finds cold caches and sleeping threads. Each round begins with another way, so that
+    none always follows the same one.
     """
-    found: dict[str, list[float]] = {name: [] for name in turns}
-    for _ in range(rounds):
-        for name, turn in turns.items():
-            found[name] += turn.times(calls + 1)[1:]
+    names = list(turns)
+    found: dict[Any, list[float]] = {name: [] for name in names}
+    for number in range(rounds):
+        at = number * len(names) // rounds
+        for name in names[at:] + names[:at]:
+            time.sleep(REST)
+            found[name] += turns[name].times(calls + 1)[1:]
     return found
