@@ -53,7 +53,12 @@ def build_step(arguments: dict[str, Any], side: int, batch: int, classes: int) -
     from ppcls.loss import build_loss
 
     paddle.seed(0)
-    arch = SimpleNamespace(class_num=classes, component=Component("OctMobileNetV2", arguments, "Arch"))
+    arch = SimpleNamespace(
+        class_num=classes,
+        input_image_channel=3,
+        data_format="NCHW",
+        component=Component("OctMobileNetV2", arguments, "Arch"),
+    )
     network = build_model(arch)
     network.train()
     momentum = paddle.optimizer.Momentum(0.01, 0.9, network.parameters(), weight_decay=3e-5)

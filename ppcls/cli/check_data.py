@@ -4,6 +4,7 @@ import json
 import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,11 +94,12 @@ def _look(audits: "Sequence[ListAudit]", workers: int) -> None:
             print(line)
     with tqdm(total=sum(len(audit.pictures.dataset) for audit in audits), disable=None, leave=False) as bar:
         for audit in audits:
-            for finding in check_pictures(audit.pictures, workers):
-                audit.add(finding)
-                if finding.reason is not None:
-                    tqdm.write(f"{audit.pictures.dataset.where(finding.index)}: {finding.reason}")
-                bar.update()
+            with closing(check_pictures(audit.pictures, workers)) as findings:
+                for finding in findings:
+                    audit.add(finding)
+                    if finding.reason is not None:
+                        tqdm.write(f"{audit.pictures.dataset.where(finding.index)}: {finding.reason}")
+                    bar.update()
 
 
 def _problems(audits: "Sequence[ListAudit]", in_both: int) -> list[str]:

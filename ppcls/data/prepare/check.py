@@ -68,11 +68,14 @@ class Finding(NamedTuple):
 
 
 def check_pictures(pictures: PictureList, workers: int) -> Iterator[Finding]:
-    """Read and decode every picture, in list order, in ``workers`` threads."""
+    """Read and decode every picture, in list order, in ``workers`` threads; close it to begin no more of them."""
     total = len(pictures.dataset)
-    with ThreadPoolExecutor(workers) as pool:
+    pool = ThreadPoolExecutor(workers)
+    try:
         for start in range(0, total, WINDOW):
             yield from pool.map(partial(_check, pictures), range(start, min(start + WINDOW, total)))
+    finally:
+        pool.shutdown(cancel_futures=True)  # Ctrl-C may come while they are handed out
 
 
 def _check(pictures: PictureList, index: int) -> Finding:
