@@ -47,8 +47,8 @@ def usual_step(network: Any, images: Any, labels: Any) -> Callable[[], float]:
 
 def ppcls_step(network: Any, images: Any, labels: Any) -> Callable[[], float]:
     """The step of ``ppcls train``."""
-    from ppcls.config import Component, OptimizerConfig
-    from ppcls.config.schema import RegularizerConfig
+    from ppcls.config import Component
+    from ppcls.config.schema import OptimizerConfig, RegularizerConfig
     from ppcls.engine.state import TrainState
     from ppcls.engine.train import train_step
     from ppcls.loss import build_loss
@@ -96,7 +96,8 @@ def serve_way(way: str) -> None:
             serve(ppcls_step(network, images, labels))
             return
         changes.enter_context(mock.patch.object(depthwise, "_MOST_PIXELS", 0))
-        changes.enter_context(mock.patch.object(oct_conv, "double", lambda x: F.interpolate(x, scale_factor=2)))
+        by_interpolation = lambda x, data_format: F.interpolate(x, scale_factor=2, data_format=data_format)  # noqa: E731
+        changes.enter_context(mock.patch.object(oct_conv, "double", by_interpolation))
         serve(usual_step(network, images, labels))
 
 
