@@ -1,10 +1,15 @@
 """The environment that is set before paddle is imported."""
 
+import ctypes
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from ppcls.utils.runtime import is_amd_with_avx2, local_ranks, prepare, usable_cores
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -68,3 +73,24 @@ def test_what_is_set_already_is_left_alone_and_said() -> None:
     environ = {"OMP_NUM_THREADS": "3", "MKL_DEBUG_CPU_TYPE": "4"}
     assert prepare(environ) == "environment: as set by the user"
     assert environ == {"OMP_NUM_THREADS": "3", "MKL_DEBUG_CPU_TYPE": "4"}
+
+
+FAULTS = """
+import resource, sys
+from ppcls.utils.runtime import prepare
+prepare({name: "1" for name in sys.argv[1:]})
+for _ in range(21):
+    blocks = [bytearray(8 << 20) for _ in range(5)]
+    first = resource.getrusage(resource.RUSAGE_SELF).ru_minflt if _ == 0 else first
+    del blocks
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - first)
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="this C library has no mallopt")
+@pytest.mark.parametrize(("user_set", "fetches"), [((), False), (("MALLOC_TRIM_THRESHOLD_",), True)])
+def test_freed_memory_is_not_fetched_again_page_by_page(user_set: tuple[str, ...], fetches: bool) -> None:
+    words = [sys.executable, "-c", FAULTS, *user_set]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    pages = 20 * 5 * (8 << 20) // 4096  # of all blocks after the first five
+    assert (int(done.stdout) > pages / 4) == fetches, done.stdout
