@@ -32,16 +32,17 @@ class Turn:
         self._process.stdin.flush()
         return json.loads(self._answer())
 
-    def close(self) -> None:
-        """End the process."""
+    def close(self) -> int:
+        """End the process; its code."""
         self._process.stdin.close()
-        self._process.wait()
+        self._process.stdout.close()
+        return self._process.wait()
 
     def _answer(self) -> str:
         for line in self._process.stdout:
             if line.startswith(_MARK):
                 return line.removeprefix(_MARK)
-        raise SystemExit(f"a way of the benchmark ended with {self._process.wait()}; its own message is above")
+        raise SystemExit(f"a way of the benchmark ended with {self.close()}; its own message is above")
 
 
 def serve(call: Callable[[], object], warm: int = 3) -> None:
