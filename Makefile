@@ -17,7 +17,7 @@ demo: $(VENV)/.ready
 	$(VENV)/bin/ppcls demo
 
 test: $(VENV)/.ready-dev
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n 2 --dist loadscope
 
 faults: $(VENV)/.ready-dev
 	$(VENV)/bin/python -m pytest tests/faults -m ""

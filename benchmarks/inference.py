@@ -3,7 +3,8 @@
     python benchmarks/inference.py [--rounds 15] [--json FILE]
 
 Each way has a process of its own, and all take turns, so that what else the machine does falls on all alike. *default*
-is the network in Paddle's eager mode without the environment variables that ppcls sets; the others have them.
+is the network in Paddle's eager mode as it is usually written, with ``interpolate``, and without the environment
+variables that ppcls sets; *eager* is this project's with them, and the engines have them too.
 Engines get what Paddle2ONNX writes, what ``export --onnx --optimize`` makes of it, and that with padded channels, for
 plain networks too; the fastest of the three counts.
 """
@@ -13,6 +14,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from common import machine, show, write_json
 from turns import Turn, default_environment, serve, take_turns
+from usual import usual_layers
 
 from ppcls.utils import runtime
 
@@ -80,7 +83,7 @@ def serve_way(name: str, engine: str, folder: Path, batch: int) -> None:
 
         paddle.set_device("cpu")
         network = build(name)
-        with paddle.no_grad():
+        with paddle.no_grad(), usual_layers() if engine == "default" else nullcontext():
             serve(lambda: network(paddle.to_tensor(images)).numpy())
         return
     from ppcls.utils.runners import RUNNERS

@@ -4,22 +4,21 @@
 
 A step is forward, loss with label smoothing, backward and update with Momentum, on a batch in memory, of
 OctMobileNetV2_x1_125 on 192 px. *usual* runs without the environment variables that ppcls sets (Paddle then takes one
-thread, and MKL its path for foreign processors), upsamples by ``interpolate`` and has Paddle's depthwise convolution;
-*usual, tuned* is the same with those variables. Each has a process of its own and they take turns.
+thread, and MKL its path for foreign processors), upsamples by ``interpolate``, and has Paddle's pooling and depthwise
+convolution; *usual, tuned* is the same with those variables. Each has a process of its own and they take turns.
 """
 
 import argparse
 import statistics
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from unittest import mock
 
 from common import machine, show, write_json
 from turns import Turn, default_environment, serve, take_turns
+from usual import usual_layers
 
 from ppcls.utils import runtime
 
@@ -80,10 +79,8 @@ def serve_way(way: str) -> None:
     if way != "usual":
         runtime.prepare()
     import paddle
-    import paddle.nn.functional as F
 
     from ppcls.arch.backbone.model_zoo.oct_mobilenet_v2 import OctMobileNetV2_x1_125
-    from ppcls.arch.layers import depthwise, oct_conv
 
     paddle.set_device("cpu")
     paddle.seed(0)
@@ -91,13 +88,10 @@ def serve_way(way: str) -> None:
     network.train()
     images = paddle.randn([BATCH, 3, SIDE, SIDE])
     labels = paddle.arange(BATCH, dtype="int64")
-    with ExitStack() as changes:
-        if way == "ppcls":
-            serve(ppcls_step(network, images, labels))
-            return
-        changes.enter_context(mock.patch.object(depthwise, "_MOST_PIXELS", 0))
-        by_interpolation = lambda x, data_format: F.interpolate(x, scale_factor=2, data_format=data_format)  # noqa: E731
-        changes.enter_context(mock.patch.object(oct_conv, "double", by_interpolation))
+    if way == "ppcls":
+        serve(ppcls_step(network, images, labels))
+        return
+    with usual_layers():
         serve(usual_step(network, images, labels))
 
 

@@ -120,6 +120,7 @@ CANNOT = {
     f"{LAUNCH} --nnodes 2 --master 10.0.0.1:8790 --rank 0 tools/train.py -c two_stage.yaml": "wants two machines; "
     "tests/engine/test_machines.py starts two launchers",
     "make faults": "takes minutes",
+    "pip install onnx paddle2onnx onnxruntime openvino": "changes the packages that run this suite",
     "ppcls octaves demo/digits/three.png -c quick_start/digits.yaml "
     "-o Global.pretrained_model=output/digits/OctMobileNetV2/stage2/best_model": "wants the demo's weights",
     "python benchmarks/alpha_sweep.py --epochs 6": "takes a quarter of an hour",

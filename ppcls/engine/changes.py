@@ -26,17 +26,18 @@ _FREE = {
     *("print_batch_step", "log_ranks", "use_visualdl", "print_mem_info", "watchdog_s", "on_nan"),
     *("save_interval", "save_every_steps", "keep_last", "eval_during_train", "eval_interval", "start_eval_epoch"),
 }
+_LIST = "list of DataLoader.{}"
 _FREE_ELSEWHERE = {"pretrained", "loader", "image_root", "cls_label_path", "infer_add_softmax"}
 
 
 def fingerprint(config: Config) -> dict[str, str]:
-    """Dotted key -> value for all that decides the numbers of a run, data lists by their content."""
+    """Dotted key -> value for all that decides the numbers of a run, data lists by their content if it reads them."""
     document = plain(config)
     values = {key: json.dumps(value, default=str) for key, value in _flat(document, "") if _counts(key)}
     for split, loader in document.get("DataLoader", {}).items():
         path = loader["dataset"].get("cls_label_path")
-        if path is not None:
-            values[f"list of DataLoader.{split}"] = f"sha256 {hashlib.sha256(Path(path).read_bytes()).hexdigest()}"
+        if path is not None and (split == "Train" or config.Global.eval_during_train):
+            values[_LIST.format(split)] = f"sha256 {hashlib.sha256(Path(path).read_bytes()).hexdigest()}"
     return values | {"ranks": str(dist.world_size())}
 
 
@@ -49,7 +50,8 @@ def require_unchanged(unit: Unit, config: Config, *, allow: bool) -> None:
     if unit.manifest is None:
         return
     before, now = unit.manifest.info.config, fingerprint(config)
-    changed = [key for key in before | now if before.get(key) != now.get(key)]
+    unread = {_LIST.format("Eval")} - (before.keys() & now.keys())  # one of the two did not evaluate
+    changed = [key for key in before | now if before.get(key) != now.get(key) and key not in unread]
     if changed:
         shown = [f"{key} was {before.get(key, 'absent')}, is {now.get(key, 'absent')}" for key in changed[:_SHOWN]]
         more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""

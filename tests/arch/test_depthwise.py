@@ -1,21 +1,24 @@
 """The product that trains small maps on a CPU is the convolution."""
 
+from unittest import mock
+
 import numpy as np
 import paddle
 import pytest
 from paddle import nn
 
+from ppcls.arch.layers import depthwise
 from ppcls.arch.layers.conv_bn import conv2d
 from ppcls.arch.layers.depthwise import DepthwiseConv2D
 
 
-def both(kernel: int, height: int, width: int) -> list[dict[str, np.ndarray]]:
+def both(kernel: int, height: int, width: int, samples: int = 2) -> list[dict[str, np.ndarray]]:
     """Output and gradients of the product (train) and of Paddle's convolution (eval), in float64."""
     layer = DepthwiseConv2D(5, 5, kernel, padding=kernel // 2, groups=5)
     layer.to(dtype="float64")
     rng = np.random.default_rng(0)
     layer.bias.set_value(rng.standard_normal(5))
-    images = rng.standard_normal((2, 5, height, width))
+    images = rng.standard_normal((samples, 5, height, width))
     answers = []
     for set_mode in (layer.train, layer.eval):
         set_mode()
@@ -33,6 +36,16 @@ def both(kernel: int, height: int, width: int) -> list[dict[str, np.ndarray]]:
 @pytest.mark.parametrize("kernel", [3, 5])
 def test_training_and_evaluation_are_the_same_function(kernel: int, height: int, width: int) -> None:
     trained, evaluated = both(kernel, height, width)
+    for name, value in evaluated.items():
+        np.testing.assert_allclose(trained[name], value, rtol=1e-12, atol=1e-12, err_msg=name)
+
+
+def test_larger_maps_are_the_same_function_in_batches_for_which_matrices_pay() -> None:
+    with mock.patch.object(depthwise, "_by_matrices", wraps=depthwise._by_matrices) as product:
+        trained, evaluated = both(3, 12, 12, samples=16)
+        both(3, 12, 12, samples=15)
+        both(3, 12, 13, samples=64)
+    assert product.call_count == 1
     for name, value in evaluated.items():
         np.testing.assert_allclose(trained[name], value, rtol=1e-12, atol=1e-12, err_msg=name)
 

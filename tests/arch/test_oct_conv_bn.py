@@ -5,7 +5,8 @@ import paddle
 import pytest
 
 from ppcls.arch.layers.oct_conv_bn import Channels, OctBNConv, OctConvBN, Style
-from ppcls.arch.layers.octave import Octave, OctaveChannels, enter, leave, shrink
+from ppcls.arch.layers.octave import Octave, OctaveChannels, enter, leave
+from ppcls.arch.layers.resample import shrink
 
 
 def test_channels_of_one_piece_are_high_then_low():

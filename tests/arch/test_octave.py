@@ -1,9 +1,7 @@
-"""Octave maps: the split of channels, sums, concatenation, and the two changes of resolution."""
+"""Octave maps: the split of channels, sums and concatenation."""
 
-import numpy as np
 import paddle
 import pytest
-from octave_reference import NumpyOps
 
 from ppcls.arch.layers import octave
 from ppcls.arch.layers.octave import Octave, OctaveChannels
@@ -34,29 +32,6 @@ def test_alpha_that_is_no_share_is_refused(alpha):
 def test_channels_below_zero_or_none_at_all_are_refused(high, low):
     with pytest.raises(ValueError, match="0 or more channels an octave and at least one in all"):
         OctaveChannels(high, low)
-
-
-@pytest.mark.parametrize("factor", [2, 4])
-@pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 8), (7, 11), (8, 8)])
-def test_shrinking_averages_the_pixels_inside(size, factor):
-    x = np.random.default_rng(0).standard_normal([2, 3, *size])
-    np.testing.assert_allclose(
-        octave.shrink(paddle.to_tensor(x), factor).numpy(), NumpyOps.shrink(x, factor), rtol=1e-14, atol=1e-15
-    )
-
-
-def test_doubling_repeats_each_pixel_exactly():
-    x = np.random.default_rng(0).standard_normal([2, 3, 4, 5])
-    y = octave.double(paddle.to_tensor(x)).numpy()
-    assert (y == NumpyOps.raise_to(x, (8, 10))).all()
-
-
-@pytest.mark.parametrize("size", [(5, 7), (75, 6), (8, 8), (1, 1)])
-def test_shrinking_undoes_doubling_and_cropping_exactly(size):
-    z = paddle.to_tensor(np.random.default_rng(0).standard_normal([1, 2, -(-size[0] // 2), -(-size[1] // 2)]))
-    y = octave.crop(octave.double(z), size)
-    assert y.shape == [1, 2, *size]
-    assert (octave.shrink(y, 2).numpy() == z.numpy()).all()
 
 
 def test_a_part_that_only_one_map_has_passes_through_sum_and_concatenation():

@@ -65,6 +65,19 @@ def test_another_data_list_is_refused_and_a_moved_one_is_not(
     assert "list of DataLoader.Train was sha256" in capsys.readouterr().err
 
 
+def test_an_evaluation_list_is_read_by_a_run_that_evaluates_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_pictures(tmp_path / "pictures")
+    evaluated = listed(tmp_path, "Eval")
+    (tmp_path / "list.txt").rename(tmp_path / "moved.txt")
+    folder = train(tmp_path, evaluated, "Global.epochs=1", "Global.eval_during_train=False")
+    (tmp_path / "moved.txt").rename(tmp_path / "list.txt")
+    words = (evaluated, f"Global.checkpoints={folder / 'latest'}", f"Global.output_dir={tmp_path / 'on'}")
+    assert run("train", tmp_path / "tiny.yaml", *words, "Global.epochs=1") == 0
+    assert "changed since the checkpoint" not in capsys.readouterr().out
+
+
 def test_an_unchanged_config_is_not_called_changed(
     done: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

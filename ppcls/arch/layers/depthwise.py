@@ -8,9 +8,11 @@ from paddle import Tensor, nn
 
 from ppcls.arch.layers.layout import NCHW, DataFormat, column, sides
 
-# Up to this many pixels the product below beats Paddle's kernel, which runs one tiny product a sample and channel:
-# [32, 240, 2, 2] forward and backward 1.4 ms against 74, [32, 96, 8, 8] 48 against 75 (2 cores, Paddle 3.3.1).
+# Up to so many pixels the product below beats Paddle's kernel, which runs one tiny product a sample and channel:
+# [32, 240, 2, 2] forward and backward 1.4 ms against 74, [32, 96, 8, 8] 48 against 75, [4, 324, 8, 8] 1.9 against 5.0,
+# [16, 324, 12, 12] 17 against 28, but [4, 324, 12, 12] 16 against 7 (2 cores, Paddle 3.3.1).
 _MOST_PIXELS = 64
+_MOST_IN_LARGE_BATCHES = 144  # of pixels / 9 samples or more, for which it pays to build the matrices
 
 
 class DepthwiseConv2D(nn.Conv2D):
@@ -26,11 +28,15 @@ class DepthwiseConv2D(nn.Conv2D):
     def forward(self, x: Tensor) -> Tensor:
         """Convolve every channel with its own filter."""
         height, width = sides(x, self._data_format)
-        is_small = paddle.in_dynamic_mode() and height * width <= _MOST_PIXELS
+        is_small = paddle.in_dynamic_mode() and _pays(height * width, x.shape[0])
         if not (self.training and is_small and x.place.is_cpu_place()):
             return super().forward(x)
         y = _by_matrices(x, self.weight, self._data_format)
         return y if self.bias is None else y + column(self.bias, self._data_format)
+
+
+def _pays(pixels: int, samples: int) -> bool:
+    return pixels <= max(_MOST_PIXELS, min(9 * samples, _MOST_IN_LARGE_BATCHES))
 
 
 def _by_matrices(x: Tensor, weight: Tensor, data_format: DataFormat) -> Tensor:

@@ -8,7 +8,8 @@ from paddle import Tensor, nn
 
 from ppcls.arch.layers.conv_bn import conv2d
 from ppcls.arch.layers.layout import NCHW, DataFormat
-from ppcls.arch.layers.octave import Octave, OctaveChannels, add, crop, double, full_size, shrink
+from ppcls.arch.layers.octave import Octave, OctaveChannels, add, full_size
+from ppcls.arch.layers.resample import crop, double, shrink
 
 
 class OctConv2D(nn.Layer):
@@ -98,13 +99,13 @@ class OctConv2D(nn.Layer):
             high = self.conv_l2h(x.low)  # at stride 2 this is the size of the output already
             if self._stride == 1:
                 size = full_size(x, self._data_format)
-                high = crop(double(high, self._data_format), size, self._data_format)
+                high = crop(double(high, self._data_format, self.training), size, self._data_format)
         if self.conv_l2l is not None:
             low = self.conv_l2l(x.low if self._stride == 1 else self._shrink(x.low, 2))
         return Octave(high, low)
 
     def _shrink(self, x: Tensor, factor: int) -> Tensor:
-        return shrink(x, factor, self._data_format)
+        return shrink(x, factor, self._data_format, self.training)
 
 
 def _check(kernel_size: int, stride: int, groups: int) -> None:

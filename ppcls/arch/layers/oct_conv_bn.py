@@ -9,7 +9,8 @@ from ppcls.arch.layers.conv_bn import batch_norm, conv2d
 from ppcls.arch.layers.layout import NCHW, DataFormat
 from ppcls.arch.layers.oct_conv import OctConv2D
 from ppcls.arch.layers.oct_layers import OctActivation, OctBatchNorm
-from ppcls.arch.layers.octave import Octave, OctaveChannels, enter, leave, shrink
+from ppcls.arch.layers.octave import Octave, OctaveChannels, enter, leave
+from ppcls.arch.layers.resample import shrink
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,8 @@ class OctConv(nn.Layer):
         conv = getattr(self, self.style.conv)
         if not self.is_plain:
             return conv(x)
-        return enter(conv(shrink(leave(x), 2, self._data_format) if self._shrinks else leave(x)))
+        plain = leave(x)
+        return enter(conv(shrink(plain, 2, self._data_format, self.training) if self._shrinks else plain))
 
     def normalise(self, x: Octave) -> Octave:
         """The batch norm alone."""

@@ -5,7 +5,8 @@ from paddle import Tensor, nn
 
 from ppcls.arch.layers.conv_bn import batch_norm
 from ppcls.arch.layers.layout import NCHW, DataFormat
-from ppcls.arch.layers.octave import Octave, OctaveChannels, enter, leave, shrink
+from ppcls.arch.layers.octave import Octave, OctaveChannels, enter, leave
+from ppcls.arch.layers.resample import shrink
 
 
 class OctBatchNorm(nn.Layer):
@@ -85,8 +86,8 @@ class OctAvgPool(nn.Layer):
 
     def forward(self, x: Octave) -> Octave:
         """Half the size, same channels."""
-        high = x.high if x.high is None else shrink(x.high, 2, self._data_format)
-        low = x.low if x.low is None else shrink(x.low, 2, self._data_format)
+        high = x.high if x.high is None else shrink(x.high, 2, self._data_format, self.training)
+        low = x.low if x.low is None else shrink(x.low, 2, self._data_format, self.training)
         return Octave(high, low, _half(x.size))
 
 

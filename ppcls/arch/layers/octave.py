@@ -6,11 +6,10 @@ Source: "Drop an Octave", arXiv 1904.05049, section 3, and its official code.
 from dataclasses import dataclass
 
 import paddle
-import paddle.nn.functional as F
 from paddle import Tensor
 
 from ppcls.arch.layers.channels import check_alpha
-from ppcls.arch.layers.layout import NCHW, DataFormat, channel_axis, sides
+from ppcls.arch.layers.layout import DataFormat, channel_axis, sides
 
 
 @dataclass(frozen=True)
@@ -91,40 +90,6 @@ def concat(x: Octave, y: Octave, data_format: DataFormat = "NCHW") -> Octave:
     """Along channels, part by part; a part that only one has is taken as it is."""
     axis = channel_axis(data_format)
     return Octave(_concat(x.high, y.high, axis), _concat(x.low, y.low, axis), x.size or y.size)
-
-
-def shrink(x: Tensor, factor: int, data_format: DataFormat = "NCHW") -> Tensor:
-    """The mean over ``factor x factor`` pixels, or over those of them inside.
-
-    Shape:
-        ``[N, C, H, W]`` -> ``[N, C, ceil(H / factor), ceil(W / factor)]``.
-    """
-    return F.avg_pool2d(x, kernel_size=factor, stride=factor, ceil_mode=True, exclusive=True, data_format=data_format)
-
-
-def double(x: Tensor, data_format: DataFormat = "NCHW") -> Tensor:
-    """Each pixel twice in each direction: nearest upsampling, ``y[p, q] = x[p // 2, q // 2]``.
-
-    By reshaping, not by ``interpolate``: exporters stop on its scale factor, and its output size makes shapes dynamic.
-
-    Shape:
-        ``[N, C, H, W]`` -> ``[N, C, 2H, 2W]``.
-    """
-    height, width = sides(x, data_format)
-    if data_format != NCHW:
-        channels = x.shape[3]
-        pairs = x.reshape([0, height, 1, width, 1, channels]).expand([-1, -1, 2, -1, 2, -1])
-        return pairs.reshape([0, 2 * height, 2 * width, channels])
-    pairs = x.reshape([0, 0, height, 1, width, 1]).expand([-1, -1, -1, 2, -1, 2])
-    return pairs.reshape([0, 0, 2 * height, 2 * width])
-
-
-def crop(x: Tensor, size: tuple[int, int], data_format: DataFormat = "NCHW") -> Tensor:
-    """The first rows and columns: ``[N, C, H', W']`` -> ``[N, C, *size]``."""
-    height, width = size
-    if (height, width) == sides(x, data_format):
-        return x
-    return x[:, :, :height, :width] if data_format == NCHW else x[:, :height, :width]
 
 
 def _add(x: Tensor | None, y: Tensor | None) -> Tensor | None:
