@@ -71,10 +71,10 @@ def test_an_evaluation_list_is_read_by_a_run_that_evaluates_only(
     make_pictures(tmp_path / "pictures")
     evaluated = listed(tmp_path, "Eval")
     (tmp_path / "list.txt").rename(tmp_path / "moved.txt")
-    folder = train(tmp_path, evaluated, "Global.epochs=1", "Global.eval_during_train=False")
+    folder = train(tmp_path, evaluated, "Global.eval_during_train=False")
     (tmp_path / "moved.txt").rename(tmp_path / "list.txt")
-    words = (evaluated, f"Global.checkpoints={folder / 'latest'}", f"Global.output_dir={tmp_path / 'on'}")
-    assert run("train", tmp_path / "tiny.yaml", *words, "Global.epochs=1") == 0
+    words = (evaluated, f"Global.checkpoints={folder / 'epoch_1'}", f"Global.output_dir={tmp_path / 'on'}")
+    assert run("train", tmp_path / "tiny.yaml", *words) == 0
     assert "changed since the checkpoint" not in capsys.readouterr().out
 
 
