@@ -129,9 +129,14 @@ class Precision:
         is_low = self._config.use_fp16_test or (self._trains and self._config.level == "O2")
         return self.autocast() if is_low else nullcontext()
 
+    @property
+    def lowered(self) -> str | None:
+        """The type that ``lower`` casts weights to; None where it casts none."""
+        return self._config.dtype if self._is_on and self._config.level == "O2" else None
+
     def lower(self, network: nn.Layer, rule: optimizer.Optimizer) -> None:
         """At O2 cast the network's weights, once it has those it starts from; before it is wrapped for many ranks."""
-        if not self._is_on or self._config.level != "O2":
+        if self.lowered is None:
             return
         wide = {parameter.name: parameter.detach().clone() for parameter in network.parameters()}
         paddle.amp.decorate(network, rule, level="O2", dtype=self._config.dtype, master_weight=self._keeps_masters)

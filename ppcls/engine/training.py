@@ -21,6 +21,7 @@ from ppcls.engine.hooks.nan_guard import NanGuard
 from ppcls.engine.hooks.preemption import Preemption, Rounds
 from ppcls.engine.hooks.profiler import Profiler
 from ppcls.engine.plan import Plan
+from ppcls.engine.precision import Precision
 from ppcls.engine.presence import Presence
 from ppcls.engine.records import Records
 from ppcls.engine.saving import Keeper, restore
@@ -28,7 +29,7 @@ from ppcls.engine.state import TrainState
 from ppcls.engine.train import fit, train_step
 from ppcls.loss import build_loss
 from ppcls.metric import Metrics, build_metrics
-from ppcls.optimizer import build_optimizer, build_schedule
+from ppcls.optimizer import build_optimizer
 from ppcls.utils import dist, logger
 from ppcls.utils.checkpoint import CheckpointStore, Unit
 from ppcls.utils.errors import ConfigError
@@ -151,7 +152,12 @@ class Training:
         if scale != 1.0:
             _LOG.info("Optimizer.lr.base_batch_size: every rate is multiplied by %g", scale)
         optimizer, schedule = build_optimizer(
-            self.config.Optimizer, network, epochs=self.plan.epochs, step_each_epoch=updates, scale=scale
+            self.config.Optimizer,
+            network,
+            epochs=self.plan.epochs,
+            step_each_epoch=updates,
+            scale=scale,
+            lowered=self.engine.precision.lowered,
         )
         average = copy.deepcopy(network) if self.config.EMA is not None else None
         return TrainState(
@@ -167,7 +173,7 @@ class Training:
             average=average,
             precision=self.engine.precision,
             on_nan=self.config.Global.on_nan,
-            metrics=self._train_metrics(),
+            metrics=_train_metrics(self.config),
             eval_models={"": network} | ({"ema_": average} if average is not None else {}),
             pulse=self._pulse,
         )
@@ -183,16 +189,17 @@ class Training:
             preemption.stop(state)
             return {}
 
-    def _train_metrics(self) -> Metrics | None:
-        entries = self.config.Metric.Train
-        if entries and self.config.DataLoader.Train.dataset.batch_transform_ops:
-            _LOG.warning("Metric.Train is left out: batch_transform_ops mix the labels it would judge by")
-            return None
-        return build_metrics(entries, self.config.Arch.class_num) if entries else None
-
     def _eval_names(self) -> list[str]:
         names = self.judge.metrics.names() if self.judge is not None else []
         return [f"{prefix}{name}" for prefix in self.state.eval_models for name in names]
+
+
+def _train_metrics(config: Config) -> Metrics | None:
+    entries = config.Metric.Train
+    if entries and config.DataLoader.Train.dataset.batch_transform_ops:
+        _LOG.warning("Metric.Train is left out: batch_transform_ops mix the labels it would judge by")
+        return None
+    return build_metrics(entries, config.Arch.class_num) if entries else None
 
 
 def _require_compilable(config: Config) -> None:
@@ -204,16 +211,31 @@ def _require_compilable(config: Config) -> None:
 
 
 def look_ahead(stage: Stage) -> None:
-    """Find what is wrong with a later stage before an earlier one has trained for days: network, lists, rates."""
+    """Find what is wrong with a later stage before an earlier one has trained for days.
+
+    All that its config names is built, but for its hooks, which may open files.
+    """
     config = stage.config
-    where = {"class_num": config.Arch.class_num, "seed": 0, "rank": dist.rank(), "world": dist.world_size()}
-    batches = len(build_loader(config.DataLoader.Train, split="Train", **where))
-    if config.DataLoader.Eval is not None and config.Global.eval_during_train:
-        build_loader(config.DataLoader.Eval, split="Eval", **where)
-    build_lazily(lambda: build_model(config.Arch))
-    build_loss(config.Loss.Train)
-    updates = -(-batches // config.Global.update_freq)
-    build_schedule(config.Optimizer.lr, epochs=config.Global.epochs, step_each_epoch=updates)
+    classes = config.Arch.class_num
+    where = {"class_num": classes, "seed": 0, "rank": dist.rank(), "world": dist.world_size()}
+    _require_compilable(config)
+    with logger.quietly():
+        batches = len(build_loader(config.DataLoader.Train, split="Train", **where))
+        build_loss(config.Loss.Train)
+        _train_metrics(config)
+        plan = _plan(config)
+        if plan.eval_interval > 0:
+            build_loader(config.DataLoader.Eval, split="Eval", **where)
+            if config.Loss.Eval:
+                build_loss(config.Loss.Eval)
+            build_metrics(config.Metric.Eval, classes)
+        build_optimizer(
+            config.Optimizer,
+            build_lazily(lambda: build_model(config.Arch)),
+            epochs=plan.epochs,
+            step_each_epoch=-(-batches // plan.update_freq),
+            lowered=Precision(config.AMP).lowered,
+        )
 
 
 def prepare_folder(stage: Stage) -> None:

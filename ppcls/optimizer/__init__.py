@@ -15,6 +15,7 @@ from ppcls.optimizer.optimizers import Common
 from ppcls.optimizer.param_groups import describe_exempt, split_by_decay
 from ppcls.optimizer.schedule import Schedule, describe
 from ppcls.registry import OPTIMIZERS, SCHEDULES, Buildable
+from ppcls.utils import compat
 from ppcls.utils.errors import ConfigError
 
 __all__ = ["Schedule", "build_optimizer", "build_schedule", "describe"]
@@ -43,7 +44,13 @@ class OptimizerSettings(Protocol):
 
 
 def build_optimizer(
-    config: OptimizerSettings, model: nn.Layer, *, epochs: int, step_each_epoch: int, scale: float = 1.0
+    config: OptimizerSettings,
+    model: nn.Layer,
+    *,
+    epochs: int,
+    step_each_epoch: int,
+    scale: float = 1.0,
+    lowered: str | None = None,
 ) -> tuple[paddle.optimizer.Optimizer, Schedule]:
     """The update rule over the model's trainable parameters, and the schedule of its rate.
 
@@ -54,17 +61,24 @@ def build_optimizer(
     Args:
         step_each_epoch: updates, not batches: with accumulation there are fewer.
         scale: factor on every learning rate, such as global batch / ``base_batch_size``.
+        lowered: the type, such as ``bfloat16``, that the model's weights will be cast to before the first update.
     Raises:
-        ConfigError: an unknown name or argument, or a value out of range, under its dotted key.
+        ConfigError: an unknown name or argument, or a value out of range, under its dotted key; or a rule that Paddle
+            does not have for lowered weights.
     """
     schedule = build_schedule(config.lr, epochs=epochs, step_each_epoch=step_each_epoch, scale=scale)
     _log.info("%s", describe(schedule))
-    known: dict[str, Any] = {"common": Common(schedule(0), _groups(config, model), _clip(config))}
+    known: dict[str, Any] = {"common": Common(schedule(0), _groups(config, model), _clip(config), lowered)}
     if config.multi_precision is not None:
         known["multi_precision"] = config.multi_precision
-        if "multi_precision" not in OPTIMIZERS.parameters(config.component.name):
-            _log.warning("Optimizer.multi_precision has no effect on %s", config.component.name)
-    return OPTIMIZERS.build(config.component, **known), schedule
+    rule = OPTIMIZERS.build(config.component, **known)
+    operator = getattr(rule, "type", None)  # Paddle's own have it; whoever registers another knows its operators
+    if lowered and operator and not compat.has_kernel(operator, lowered):
+        raise ConfigError(
+            f"Optimizer.name: Paddle {compat.paddle_version()} has no {config.component.name} for {lowered} weights, "
+            "which AMP.level O2 makes; use AMP.level O1, or another optimizer, such as AdamW"
+        )
+    return rule, schedule
 
 
 def build_schedule(component: Buildable, *, epochs: int, step_each_epoch: int, scale: float = 1.0) -> Schedule:

@@ -10,18 +10,30 @@ import paddle
 from paddle.nn import ClipGradByNorm
 
 from ppcls.registry import OPTIMIZERS
+from ppcls.utils import compat
 
 
 class Common(NamedTuple):
     """What every rule is given by ``build_optimizer``.
 
     ``parameters`` are Paddle's groups, ``{"params": [...], "weight_decay": ...}``; ``grad_clip`` acts on each gradient
-    tensor alone; ``learning_rate`` is a number that ``set_lr`` replaces before every update.
+    tensor alone; ``learning_rate`` is a number that ``set_lr`` replaces before every update. ``lowered`` is the type
+    that the parameters will be cast to, such as ``bfloat16``; None where they stay.
     """
 
     learning_rate: float
     parameters: list[dict[str, Any]]
     grad_clip: ClipGradByNorm | None
+    lowered: str | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """What every optimizer of Paddle takes."""
+        return {"learning_rate": self.learning_rate, "parameters": self.parameters, "grad_clip": self.grad_clip}
+
+    def can_merge(self, operator: str) -> bool:
+        """Whether Paddle can update all parameters of a group in one call, which it has for no float64."""
+        kinds = {parameter.dtype for group in self.parameters for parameter in group["params"]}
+        return kinds == {paddle.float32} and (self.lowered is None or compat.has_kernel(operator, self.lowered))
 
 
 @OPTIMIZERS.register
@@ -34,15 +46,15 @@ def Momentum(
         momentum=momentum,
         use_nesterov=use_nesterov,
         multi_precision=multi_precision,
-        use_multi_tensor=_is_float32(common),
-        **common._asdict(),
+        use_multi_tensor=common.can_merge("merged_momentum"),
+        **common.arguments(),
     )
 
 
 @OPTIMIZERS.register
 def SGD(common: Common, multi_precision: bool = True) -> paddle.optimizer.Optimizer:
     """``w -= lr * g``."""
-    return paddle.optimizer.SGD(multi_precision=multi_precision, **common._asdict())
+    return paddle.optimizer.SGD(multi_precision=multi_precision, **common.arguments())
 
 
 @OPTIMIZERS.register
@@ -62,8 +74,8 @@ def Adam(
         beta2=beta2,
         epsilon=epsilon,
         multi_precision=multi_precision,
-        use_multi_tensor=_is_float32(common),
-        **common._asdict(),
+        use_multi_tensor=common.can_merge("merged_adam"),
+        **common.arguments(),
     )
 
 
@@ -89,7 +101,7 @@ def AdamW(
         if not isinstance(group["weight_decay"], float):
             raise ValueError("AdamW decays decoupled: give weight_decay instead of regularizer")
     return paddle.optimizer.AdamW(
-        beta1=beta1, beta2=beta2, epsilon=epsilon, multi_precision=multi_precision, **common._asdict()
+        beta1=beta1, beta2=beta2, epsilon=epsilon, multi_precision=multi_precision, **common.arguments()
     )
 
 
@@ -101,12 +113,7 @@ def RMSProp(
     check_range("rho", rho, end=1.0)
     check_range("momentum", momentum, end=1.0)
     check_range("epsilon", epsilon)
-    return paddle.optimizer.RMSProp(rho=rho, epsilon=epsilon, momentum=momentum, **common._asdict())
-
-
-def _is_float32(common: Common) -> bool:
-    """Whether Paddle can update all parameters of a group in one call, which it has for no float64."""
-    return all(parameter.dtype == paddle.float32 for group in common.parameters for parameter in group["params"])
+    return paddle.optimizer.RMSProp(rho=rho, epsilon=epsilon, momentum=momentum, **common.arguments())
 
 
 def check_range(name: str, value: float, end: float = float("inf")) -> None:

@@ -93,6 +93,17 @@ def low_precision_problem(dtype: str) -> str | None:
     return None if supports[dtype]() else f"this GPU has no {dtype}"
 
 
+def has_kernel(operator: str, dtype: str) -> bool:
+    """Whether this build has an operator, such as ``momentum``, for ``float16`` or ``bfloat16`` on the chosen device.
+
+    Paddle 2.6.2's GPU build has ``momentum``, ``merged_momentum`` and ``rmsprop`` for float16 but not for bfloat16;
+    ``sgd``, ``adam``, ``merged_adam`` and ``adamw`` for both.
+    """
+    place = f"Place({paddle.get_device().partition(':')[0]}"
+    kernels = paddle.base.core._get_all_register_op_kernels("phi").get(operator, [])
+    return any(place in kernel and f":{dtype}]" in kernel for kernel in kernels)
+
+
 def was_skipped(optimizer: paddle.optimizer.Optimizer) -> bool:
     """Whether a ``GradScaler`` found gradients that are not finite, and so left out the step before; Paddle tells
     only its own printed line. The step has read the answer from the device already."""

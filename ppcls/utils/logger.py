@@ -4,7 +4,8 @@ import io
 import logging
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 NAME = "ppcls"
@@ -86,6 +87,18 @@ def note_in_files(text: str) -> None:
     for handler in logging.getLogger(NAME).handlers:
         if isinstance(handler, logging.FileHandler):
             handler.handle(record)
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """While it lasts only errors are logged: for what is tried now, and told when it is done in earnest."""
+    logger = logging.getLogger(NAME)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def discard_stdout() -> None:

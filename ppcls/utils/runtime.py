@@ -17,11 +17,11 @@ _KEPT_BYTES = 1 << 30
 def prepare(environ: MutableMapping[str, str] = os.environ, parent: str | None = None) -> str:
     """Set what the user has not set, and say so in one line.
 
-    * ``OMP_NUM_THREADS``: this machine's cores over the ranks that the launcher started on it.
+    * ``OMP_NUM_THREADS``: the cores this process may use, over the ranks that the launcher started on it.
     * ``MKL_DEBUG_CPU_TYPE=5`` on AMD processors with AVX2, where the bundled MKL otherwise takes its slow path
       (2048x2048 products: 18-20 GFLOP/s on one thread without, 157 on two threads with both settings).
 
-    It also has the C library keep what is freed, unless the user has set how; see ``keep_freed_memory``.
+    * malloc, unless the user has set how, keeps what is freed; see ``keep_freed_memory``.
     """
     done = []
     if _THREADS not in environ or _launcher_chose(_THREADS, environ, parent or f"/proc/{os.getppid()}/environ"):
@@ -30,8 +30,8 @@ def prepare(environ: MutableMapping[str, str] = os.environ, parent: str | None =
     if _MKL_SWITCH not in environ and is_amd_with_avx2():
         environ[_MKL_SWITCH] = "5"
         done.append(f"{_MKL_SWITCH}=5")
-    if not any(name in environ for name in _MALLOC):
-        keep_freed_memory()
+    if not any(name in environ for name in _MALLOC) and keep_freed_memory():
+        done.append("malloc=keep")
     # Paddle says at every import that ccache is missing, which matters only to who compiles operators, and at every
     # training step of a batch norm that it tracks statistics.
     for message in ("No ccache found", "When training, we now always track"):
@@ -45,11 +45,12 @@ def prepare(environ: MutableMapping[str, str] = os.environ, parent: str | None =
 
 
 def keep_freed_memory() -> bool:
-    """Let the C library keep up to 1 GiB that is freed; False where it is none that can be told to.
+    """Let the C library keep what is freed, so that a process stays about as large as it once was; False where it is
+    none that can be told to.
 
     glibc otherwise gives large blocks back at once, and the next layer gets its memory page by page from the system: a
     training step of OctMobileNetV2_x1_125 at 192 px, batch 16, took 827 ms so and 795 ms with what was kept (medians
-    of 7 in turns, 2 cores, Paddle 3.3.1).
+    of 7 in turns, 2 cores, Paddle 3.3.1). What lies above all that is in use is given back from 1 GiB on.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
@@ -73,11 +74,19 @@ def _launcher_chose(name: str, environ: MutableMapping[str, str], parent: str) -
     return not any(entry.startswith(f"{name}=".encode()) for entry in given)
 
 
-def usable_cores() -> int:
-    """Cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def usable_cores(quota: str = "/sys/fs/cgroup/cpu.max") -> int:
+    """Cores this process may run on: those it is bound to, and no more than its container has the time of, rounded up.
+
+    Args:
+        quota: Linux's file (cgroup v2) of the microseconds in how many, ``200000 100000`` for two cores.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        with open(quota, encoding="ascii") as file:
+            granted, period = file.read().split()
+    except OSError:
+        return cores
+    return cores if granted == "max" else max(1, min(cores, -(-int(granted) // int(period))))
 
 
 def local_ranks(environ: MutableMapping[str, str] = os.environ) -> int:

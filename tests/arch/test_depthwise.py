@@ -14,7 +14,7 @@ from ppcls.arch.layers.depthwise import DepthwiseConv2D
 
 def both(kernel: int, height: int, width: int, samples: int = 2) -> list[dict[str, np.ndarray]]:
     """Output and gradients of the product (train) and of Paddle's convolution (eval), in float64."""
-    layer = DepthwiseConv2D(5, 5, kernel, padding=kernel // 2, groups=5)
+    layer = DepthwiseConv2D(5, kernel)
     layer.to(dtype="float64")
     rng = np.random.default_rng(0)
     layer.bias.set_value(rng.standard_normal(5))

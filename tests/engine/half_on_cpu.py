@@ -56,6 +56,7 @@ def pretend_low_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     place = SimpleNamespace(is_gpu_place=lambda: True, is_xpu_place=lambda: False, is_custom_place=lambda: False)
     casting = sys.modules["paddle.amp.auto_cast"]
     monkeypatch.setattr(casting, "_dygraph_tracer", lambda: SimpleNamespace(_expected_place=place))
+    monkeypatch.setattr(compat, "has_kernel", lambda operator, dtype: True)
     monkeypatch.setattr(casting, "_is_gpu_bfloat16_supported", lambda: True)
     monkeypatch.setattr(paddle.amp, "auto_cast", Cast)
     for layer in (nn.Conv2D, DepthwiseConv2D):

@@ -122,6 +122,11 @@ def test_checkpoints_count_on_when_an_allowed_change_makes_epochs_shorter(tmp_pa
         ("Stages.1.Optimizer.lr.eta_min=0.5", 2, "eta_min 0.5 is above learning_rate"),
         ("Stages.1.Arch.alpha=2", 2, "alpha is the share of low-frequency channels"),
         ("Stages.1.DataLoader.Eval.sampler={batch_size: 64, drop_last: True}", 3, "make no batch of 64 with drop_last"),
+        ("Stages.1.Optimizer.clip_norm=0", 2, "Optimizer.clip_norm is a number above 0, or null; got 0.0"),
+        ("Stages.1.Optimizer.momentum=1.5", 2, "Optimizer: momentum is a number in [0, 1); got 1.5"),
+        ("Stages.1.Optimizer.no_weight_decay_name=bnx", 2, "no_weight_decay_name: 'bnx' is part of no parameter's"),
+        ("Stages.1.Metric.Eval=[TopkAcc: {topk: [9]}]", 2, "topk [9] asks for more than the 4 classes"),
+        ("Stages.1.Loss.Eval=[CELoss: {weight: 1.0, reduction: sum}]", 2, "reduction is 'mean', the only one"),
     ],
 )
 def test_a_mistake_in_the_second_stage_is_told_before_the_first_has_trained(

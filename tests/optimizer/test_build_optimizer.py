@@ -11,7 +11,8 @@ import paddle
 import pytest
 from paddle import nn
 
-from ppcls.optimizer import build_optimizer, optimizers
+from ppcls.optimizer import build_optimizer
+from ppcls.optimizer.optimizers import Common
 from ppcls.utils.errors import ConfigError
 
 # Paddle's kernels take their constants as float32.
@@ -169,7 +170,7 @@ def test_one_call_for_all_parameters_gives_what_a_call_for_each_does(
 ) -> None:
     settings = Settings(component, weight_decay=0.125, one_dim_param_no_weight_decay=exempt, clip_norm=clip_norm)
     found = train(settings, "float32")
-    monkeypatch.setattr(optimizers, "_is_float32", lambda common: False)
+    monkeypatch.setattr(Common, "can_merge", lambda common, operator: False)
     for name, (before, _, after) in train(settings, "float32").items():
         np.testing.assert_allclose(found[name][2], after, rtol=tolerance, atol=tolerance, err_msg=name)
         assert np.abs(after - before).max() > 1e-3
@@ -275,9 +276,21 @@ def test_the_optimizer_starts_at_the_first_rate_of_the_schedule() -> None:
     assert (optimizer.get_lr(), schedule(0)) == (0.125, 0.125)
 
 
-def test_multi_precision_without_effect_is_said(caplog: pytest.LogCaptureFixture) -> None:
-    build_optimizer(Settings(Named("RMSProp"), multi_precision=True), Net(), epochs=1, step_each_epoch=STEPS)
-    assert "Optimizer.multi_precision has no effect on RMSProp" in caplog.text
+def test_a_rule_that_paddle_does_not_have_for_lowered_weights_is_refused() -> None:
+    how = {"epochs": 1, "step_each_epoch": STEPS, "lowered": "bfloat16"}
+    build_optimizer(Settings(Named("SGD")), Net(), **how)  # of Paddle's on a CPU the only one that there is
+    with pytest.raises(
+        ConfigError, match=r"Optimizer\.name: .* has no Momentum for bfloat16 weights, which AMP\.level O2"
+    ):
+        build_optimizer(Settings(MOMENTUM), Net(), **how)
+
+
+def test_float32_weights_are_updated_in_one_call_unless_they_will_be_lowered_to_what_that_cannot() -> None:
+    net = Net().to(dtype="float32")
+    common = Common(0.1, [{"params": net.parameters()}], None)
+    assert common.can_merge("merged_momentum")
+    assert not common._replace(lowered="bfloat16").can_merge("merged_momentum")
+    assert common._replace(lowered="bfloat16").can_merge("sgd")
 
 
 REFUSED = [

@@ -1,6 +1,7 @@
 """The environment that is set before paddle is imported."""
 
 import ctypes
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -70,9 +71,23 @@ def test_the_switch_for_mkl_is_for_amd_processors_with_avx2_alone(tmp_path: Path
 
 
 def test_what_is_set_already_is_left_alone_and_said() -> None:
-    environ = {"OMP_NUM_THREADS": "3", "MKL_DEBUG_CPU_TYPE": "4"}
+    given = {"OMP_NUM_THREADS": "3", "MKL_DEBUG_CPU_TYPE": "4", "MALLOC_TRIM_THRESHOLD_": "131072"}
+    environ = dict(given)
     assert prepare(environ) == "environment: as set by the user"
-    assert environ == {"OMP_NUM_THREADS": "3", "MKL_DEBUG_CPU_TYPE": "4"}
+    assert environ == given
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"),
+    [("max 100000", None), ("100000 100000", 1), ("10000 100000", 1), ("99999900000 100000", None), (None, None)],
+)
+def test_cores_are_no_more_than_the_container_has_the_time_of(
+    tmp_path: Path, quota: str | None, cores: int | None
+) -> None:
+    file = tmp_path / "cpu.max"
+    if quota is not None:
+        file.write_text(f"{quota}\n")
+    assert usable_cores(str(file)) == (cores or len(os.sched_getaffinity(0)))
 
 
 FAULTS = """

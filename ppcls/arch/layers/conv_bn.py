@@ -16,17 +16,19 @@ def conv2d(
         ``[N, in_channels, H, W]`` -> ``[N, out_channels, ceil(H / stride), ceil(W / stride)]``.
     """
     assert kernel_size % 2 == 1, kernel_size
-    is_depthwise = 1 < groups == in_channels == out_channels and stride == 1
-    kind = DepthwiseConv2D if is_depthwise else nn.Conv2D
-    return kind(
+    weight_attr = _attr(init.conv_weight(in_channels, kernel_size))
+    bias_attr = _attr(init.bias()) if bias else False
+    if 1 < groups == in_channels == out_channels and stride == 1:
+        return DepthwiseConv2D(in_channels, kernel_size, weight_attr, bias_attr)
+    return nn.Conv2D(
         in_channels,
         out_channels,
         kernel_size,
         stride=stride,
         padding=(kernel_size - 1) // 2,
         groups=groups,
-        weight_attr=_attr(init.conv_weight(in_channels, kernel_size)),
-        bias_attr=_attr(init.bias()) if bias else False,
+        weight_attr=weight_attr,
+        bias_attr=bias_attr,
     )
 
 

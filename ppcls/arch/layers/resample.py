@@ -19,7 +19,7 @@ def shrink(x: Tensor, factor: int, data_format: DataFormat = "NCHW", training: b
     """The mean over ``factor x factor`` pixels, or over those of them inside.
 
     Args:
-        training: equal up to rounding is enough, if that is faster.
+        training: for finite maps, equal up to rounding is enough, if that is faster.
     Shape:
         ``[N, C, H, W]`` -> ``[N, C, ceil(H / factor), ceil(W / factor)]``.
     """
@@ -63,9 +63,12 @@ def crop(x: Tensor, size: tuple[int, int], data_format: DataFormat = "NCHW") -> 
 def _by_matrix(x: Tensor, row: int, data_format: DataFormat) -> bool:
     """Whether a product may stand in: on a CPU, not while a program is traced."""
     is_small = paddle.in_dynamic_mode() and row <= _LONGEST_ROW
-    if not is_small or data_format != NCHW:
-        return False
-    return x.place.is_cpu_place()
+    return is_small and data_format == NCHW and can_multiply(x)
+
+
+def can_multiply(x: Tensor) -> bool:
+    """Whether ``x``, of no traced program, lies on a CPU and holds what Paddle multiplies there."""
+    return x.place.is_cpu_place() and x.dtype in (paddle.float32, paddle.float64)
 
 
 @lru_cache(maxsize=64)
