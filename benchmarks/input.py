@@ -122,7 +122,7 @@ def ours(listing: Path, root: Path, split: str, threads: int, fast: bool, epochs
     source = ThreadSource(Reader(dataset, pipeline.host, 0, "stop"), threads)
     sampler = DistributedBatchSampler(length=len(dataset), batch_size=BATCH, shuffle=True, drop_last=True, seed=0)
     ids = (batch for epoch in range(epochs) for batch in sampler.batches(epoch))
-    return (len(batch.images) for batch in source.batches(ids))
+    return source.batches(ids, lambda batch: len(batch.images))
 
 
 def decoding(rows: Sequence[tuple[str, int]], threads: int) -> Iterator[int]:

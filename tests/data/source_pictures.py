@@ -50,7 +50,7 @@ def read(make, dataset, on_error="stop", epoch=0, start=0, batch_size=6):
     """All batches as (number, images, labels, bad)."""
     source = make(Reader(dataset, decode_and_crop(dataset), 7, on_error))
     ids = DistributedBatchSampler(batch_size, shuffle=True, length=len(dataset), seed=7).batches(epoch, start)
-    return [(b.id.number, b.images.copy(), b.labels.tolist(), b.bad) for b in source.batches(ids)]
+    return list(source.batches(ids, lambda b: (b.id.number, b.images.copy(), b.labels.tolist(), b.bad)))
 
 
 def raises(error):

@@ -60,7 +60,7 @@ def test_what_an_op_raises_arrives_at_its_batch_as_a_data_error_with_the_sample(
     ids = DistributedBatchSampler(6, shuffle=True, length=20, seed=7).batches(0)
     got = []
     with pytest.raises(DataError) as caught:
-        got.extend(batch.id.number for batch in source.batches(ids))
+        got.extend(source.batches(ids, lambda batch: batch.id.number))
     assert got == [0, 1]
     assert str(caught.value).startswith(f"synthetic:{index}: ")
     assert str(caught.value).endswith(text)

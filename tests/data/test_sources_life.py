@@ -27,7 +27,7 @@ def test_closing_in_the_middle_leaves_no_thread_process_or_open_file(make):
     dataset = Pictures()
     before = (threading.active_count(), _open_files())
     ids = DistributedBatchSampler(2, length=20).batches(0)
-    batches = make(Reader(dataset, decode_and_crop(dataset), 7, "stop")).batches(ids)
+    batches = make(Reader(dataset, decode_and_crop(dataset), 7, "stop")).batches(ids, lambda batch: None)
     next(batches)
     started = time.perf_counter()
     batches.close()
@@ -56,7 +56,7 @@ def test_workers_are_two_batches_ahead_and_no_more(kind):
 
     dataset = Pictures(dict.fromkeys(range(20), count))
     ids = DistributedBatchSampler(4, length=20).batches(0)
-    batches = SOURCES[kind](Reader(dataset, decode_and_crop(dataset), 7, "stop")).batches(ids)
+    batches = SOURCES[kind](Reader(dataset, decode_and_crop(dataset), 7, "stop")).batches(ids, lambda batch: None)
     next(batches)
     deadline = time.perf_counter() + 5
     while read_by_workers.value < 13 and time.perf_counter() < deadline:
@@ -66,21 +66,32 @@ def test_workers_are_two_batches_ahead_and_no_more(kind):
     batches.close()
 
 
-def test_the_batch_in_hand_stays_while_workers_read_on():
-    dataset = Pictures()
+def test_a_batch_in_use_stays_and_nothing_is_read_but_the_next():
+    decoded = []
+
+    def count(image):
+        decoded.append(None)
+        return image
+
+    dataset = Pictures(dict.fromkeys(range(20), count))
     ids = DistributedBatchSampler(2, length=20).batches(0)
-    for batch in ThreadSource(Reader(dataset, decode_and_crop(dataset), 7, "stop"), 2).batches(ids):
+    source = ThreadSource(Reader(dataset, decode_and_crop(dataset), 7, "stop"), 2)
+
+    def use(batch):
         copy = batch.images.copy()
-        time.sleep(0.01)  # in which the workers fill what they may
+        time.sleep(0.02)  # in which the workers do what they may
         assert (batch.images == copy).all()
+        return len(decoded) - 1  # without the first look at the shape
+
+    assert list(source.batches(ids, use)) == [4, 6, 8, 10, 12, 14, 16, 18, 20, 20]
 
 
 def test_buffers_are_used_again():
     dataset = Pictures()
     ids = DistributedBatchSampler(2, length=20).batches(0)
     source = ThreadSource(Reader(dataset, decode_and_crop(dataset), 7, "stop"), 2)
-    addresses = [batch.images.ctypes.data for batch in source.batches(ids)]
-    assert len(set(addresses)) == 3
+    addresses = list(source.batches(ids, lambda batch: batch.images.ctypes.data))
+    assert len(set(addresses)) == 2
 
 
 @pytest.mark.parametrize(
@@ -160,7 +171,9 @@ def test_processes_end_with_a_killed_parent():
 
     def parent():
         ids = DistributedBatchSampler(6, length=20).batches(0)
-        batches = SOURCES["2 processes"](Reader(dataset, decode_and_crop(dataset), 7, "stop")).batches(ids)
+        batches = SOURCES["2 processes"](Reader(dataset, decode_and_crop(dataset), 7, "stop")).batches(
+            ids, lambda batch: None
+        )
         next(batches)
         sent.send([child.pid for child in multiprocessing.active_children()])
         time.sleep(60)
@@ -196,7 +209,7 @@ def test_a_stuck_sample_can_be_named_from_outside(kind):
     dataset = Pictures({stuck: wait})
     source = SOURCES[kind](Reader(dataset, decode_and_crop(dataset), 7, "stop"))
     ids = DistributedBatchSampler(6, shuffle=True, length=20, seed=7).batches(0)
-    batches = source.batches(ids)
+    batches = source.batches(ids, lambda batch: None)
     next(batches)
     deadline = time.perf_counter() + 5
     while source.reading() != [f"synthetic:{stuck}"] and time.perf_counter() < deadline:

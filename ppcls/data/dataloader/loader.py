@@ -56,13 +56,16 @@ class Loader:
             WorkerError: a worker ended on its own.
         """
         done = start
-        with closing(self._source.batches(self.sampler.batches(epoch, start))) as batches:
-            for host in batches:
-                for sample in host.bad:
-                    self.bad.add(sample)
-                yield self._to_device(host)
+        with closing(self._source.batches(self.sampler.batches(epoch, start), self._use)) as batches:
+            for batch in batches:
+                yield batch
                 done += 1
         assert done == len(self), f"epoch {epoch} ended after {done} of {len(self)} batches"
+
+    def _use(self, host: HostBatch) -> Batch:
+        for sample in host.bad:
+            self.bad.add(sample)
+        return self._to_device(host)
 
     def where(self, index: int) -> str:
         """List, line and path of a sample, for messages: ``train.txt:17 a/b.JPEG``."""

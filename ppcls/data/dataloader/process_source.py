@@ -50,7 +50,7 @@ class ProcessSource(Source):
         return np.frombuffer(memory, dtype, count).reshape(shape)
 
     def _buffers(self, frame: np.ndarray, batch_size: int) -> Sequence[np.ndarray | None]:
-        return super()._buffers(frame, batch_size) if self.use_shared_memory else [None] * (self.ahead + 1)
+        return super()._buffers(frame, batch_size) if self.use_shared_memory else [None] * self.ahead
 
     def _worker(self, buffers: Sequence[np.ndarray | None], place: np.ndarray) -> Worker:
         return _Process(self.reader, buffers, place)

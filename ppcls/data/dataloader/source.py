@@ -2,9 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterator, Sequence
-from itertools import chain
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, islice
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from ppcls.data.dataloader.values import BatchId, HostBatch
 from ppcls.utils.errors import DataError
 
 AHEAD = 2  # batches that workers are told to read before they are asked for
+
+
+T = TypeVar("T")
 
 
 class Task(NamedTuple):
@@ -70,14 +73,17 @@ class Source(ABC):
 
     def _buffers(self, frame: np.ndarray, batch_size: int) -> Sequence[np.ndarray | None]:
         """One for each batch on its way."""
-        return self._array((self.ahead + 1, batch_size, *frame.shape), frame.dtype)
+        return self._array((self.ahead, batch_size, *frame.shape), frame.dtype)
 
     def reading(self) -> list[str]:
         """Which samples the workers are at, to be asked from another thread when nothing seems to happen."""
         return [self.reader.dataset.where(int(index)) for index in self._places if index >= 0]
 
-    def batches(self, ids: Iterator[BatchId]) -> Iterator[HostBatch]:
-        """Read these batches; each is good until the next is asked for.
+    def batches(self, ids: Iterator[BatchId], use: Callable[[HostBatch], T]) -> Iterator[T]:
+        """What ``use`` makes of each of these batches, which it must copy: it is read over as soon as ``use`` is done.
+
+        Not before, so that workers are idle meanwhile: ``use`` is many short calls, which would all wait for Python's
+        lock.
 
         Raises:
             DataError: at exactly the batch it concerns.
@@ -95,15 +101,17 @@ class Source(ABC):
         try:
             for place in np.split(self._places, len(self._places)):
                 workers.append(self._worker(buffers, place))
-            for count, batch in enumerate(chain([first], ids)):
-                slot = count % len(buffers)  # free: it held the batch that was taken before this one was asked for
+            waiting = chain([first], ids)
+            for slot, batch in zip(range(len(buffers)), waiting, strict=False):
                 self._give(workers, batch, slot)
                 pending.append((batch, slot))
-                if len(pending) > self.ahead:
-                    batch, slot = pending.popleft()
-                    yield self._collect(workers, batch, buffers[slot], frame)
-            for batch, slot in pending:
-                yield self._collect(workers, batch, buffers[slot], frame)
+            while pending:
+                batch, slot = pending.popleft()
+                result = use(self._collect(workers, batch, buffers[slot], frame))
+                for following in islice(waiting, 1):
+                    self._give(workers, following, slot)
+                    pending.append((following, slot))
+                yield result
         finally:
             for worker in workers:
                 worker.ask_to_stop()

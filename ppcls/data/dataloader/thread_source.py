@@ -24,7 +24,7 @@ class ThreadSource(Source):
 
     def __init__(self, reader: Reader, num_workers: int) -> None:
         super().__init__(reader, num_workers)
-        self.ahead = Source.ahead if num_workers else 0
+        self.ahead = Source.ahead if num_workers else 1
         cv2.setNumThreads(1)  # a pool of its own inside each of ours would fight over the cores
 
     def _array(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
