@@ -80,8 +80,13 @@ def _checked(options: ProfilerOptions) -> ProfilerOptions:
     first, last = options.batch_range
     if not 0 <= first < last:
         raise _wrong(f"batch_range: expected [first, last] with 0 <= first < last; got [{first}, {last}]")
-    if options.profile_path is not None and Path(options.profile_path).is_dir():
-        raise _wrong(f"profile_path: expected the name of a file to write; got {show(options.profile_path)}")
+    path = options.profile_path
+    try:
+        is_folder = path is not None and Path(path).is_dir()
+    except OSError as error:
+        raise _wrong(f"profile_path: {error.strerror}: {show(path)}") from error
+    if is_folder:
+        raise _wrong(f"profile_path: expected the name of a file to write; got {show(path)}")
     return options
 
 

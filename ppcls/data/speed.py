@@ -10,6 +10,8 @@ import numpy as np
 
 from ppcls.config.schema import LoaderConfig
 from ppcls.data import Batch, BatchId, Dataset, HostBatch, build_loader, build_pipeline, build_to_device
+from ppcls.data.dataloader.reader import Told
+from ppcls.data.dataloader.source import stack
 from ppcls.data.preprocess import Pipeline
 from ppcls.registry import DATASETS
 from ppcls.utils.errors import DataError
@@ -58,7 +60,7 @@ def stage_costs(config: LoaderConfig, pictures: int, *, split: str, class_num: i
     pipeline = build_pipeline(config, dataset)
     names = [READ, *_names(pipeline)]
     order = generator(0, Stream.ORDER, 0).permutation(len(dataset))[:pictures].tolist()
-    images: list[np.ndarray] = []
+    taken: list[tuple[int, np.ndarray]] = []
     times: list[np.ndarray] = []
     for index in order:
         try:
@@ -68,11 +70,12 @@ def stage_costs(config: LoaderConfig, pictures: int, *, split: str, class_num: i
                 raise
             continue
         times.append(seconds)
-        images = [*images, image][-config.sampler.batch_size :]
-    if not images:
+        taken = [*taken, (index, image)][-config.sampler.batch_size :]
+    if not taken:
         raise DataError(f"none of {len(order)} pictures of DataLoader.{split} can be read; see ppcls check-data")
     stages = [Stage(name, float(mean)) for name, mean in zip(names, np.mean(times, axis=0), strict=True)]
     to_device = build_to_device(config, pipeline, class_num=class_num, seed=0)
+    images = stack([image for _, image in taken], lambda number: dataset.where(taken[number][0]))
     _batch(to_device, images)  # the first one also loads libraries
     start = time.perf_counter()
     _batch(to_device, images)
@@ -88,11 +91,12 @@ def _timed(dataset: Dataset, pipeline: Pipeline, index: int) -> tuple[np.ndarray
     """The picture, and the seconds that reading it and each op of the workers took."""
     rng = generator(0, Stream.SAMPLE, 0, index)
     moments = [time.perf_counter()]
-    image = dataset[index].data
-    moments.append(time.perf_counter())
-    for op in pipeline.host_ops:
-        image = op(image, rng)
+    with Told(dataset.where(index)):
+        image = dataset[index].data
         moments.append(time.perf_counter())
+        for op in pipeline.host_ops:
+            image = op(image, rng)
+            moments.append(time.perf_counter())
     return image, np.diff(moments)
 
 
@@ -105,9 +109,9 @@ def _names(pipeline: Pipeline) -> Iterator[str]:
         seen.add(name)
 
 
-def _batch(to_device: Callable[[HostBatch], Batch], images: list[np.ndarray]) -> None:
+def _batch(to_device: Callable[[HostBatch], Batch], images: np.ndarray) -> None:
     labels = np.zeros(len(images), np.int64)
-    _wait(to_device(HostBatch(BatchId(0, 0, labels), np.stack(images), labels)))
+    _wait(to_device(HostBatch(BatchId(0, 0, labels), images, labels)))
 
 
 def _wait(batch: Batch) -> None:

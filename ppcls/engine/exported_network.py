@@ -15,6 +15,7 @@ from ppcls.config.dump import plain
 from ppcls.config.schema import ArchConfig
 from ppcls.engine.card import read_ops, take_ops
 from ppcls.engine.export import STEM, as_logits
+from ppcls.registry import BACKBONES
 from ppcls.utils.errors import ConfigError, WeightsError
 from ppcls.utils.exported import ADVICE
 from ppcls.utils.manifest import SUFFIX
@@ -117,14 +118,19 @@ class _Facts(NamedTuple):
 
 def _require_arch(facts: _Facts, config: Config, prefix: Path) -> None:
     """WeightsError unless the export is of the config's network."""
-    exported, wanted = _structure(facts.arch), _structure(plain(config)["Arch"])
+    exported, wanted = (_structure(arch, config.Arch.name) for arch in (facts.arch, plain(config)["Arch"]))
     if exported != wanted:
         names = sorted(name for name in exported | wanted if exported.get(name) != wanted.get(name))
         text = "; ".join(f"Arch.{name} is {exported.get(name)!r} there, {wanted.get(name)!r} here" for name in names)
         raise WeightsError(f"{prefix} is of another network: {text}; set Global.save_inference_dir", "mismatch")
 
 
-def _structure(arch: Mapping[str, Any]) -> dict[str, Any]:
-    """What decides about a network's function: its name and arguments, and the number of classes."""
-    others = {field.name for field in fields(ArchConfig)} - {"class_num", "input_image_channel"}
-    return {name: value for name, value in arch.items() if name not in others}
+def _structure(arch: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """What decides about a network's answers: its name and arguments, and the number of classes.
+
+    Args:
+        name: the network whose defaults stand for what ``arch`` leaves out.
+    """
+    defaults = {key: parameter.default for key, parameter in BACKBONES.parameters(name).items()}
+    others = {field.name for field in fields(ArchConfig)} - {"class_num", "input_image_channel"} | {"dropout"}
+    return {key: value for key, value in (defaults | arch).items() if key not in others}

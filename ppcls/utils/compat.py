@@ -10,6 +10,7 @@ import paddle.inference
 from paddle import profiler
 
 from ppcls.utils.errors import ConfigError, PpclsError, WeightsError
+from ppcls.utils.runtime import compute_threads
 
 
 def paddle_version() -> str:
@@ -128,6 +129,7 @@ def inference_runner(program: Path, parameters: Path) -> Callable[[np.ndarray], 
     config = paddle.inference.Config(str(program), str(parameters))
     config.disable_gpu()
     config.disable_glog_info()
+    config.set_cpu_math_library_num_threads(compute_threads())  # one otherwise, whatever OMP_NUM_THREADS says
     predictor = paddle.inference.create_predictor(config)
 
     def run(images: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ppcls.utils.errors import PpclsError, WeightsError
 from ppcls.utils.exported import ADVICE, PARAMETERS, Exported, verify_export
+from ppcls.utils.runtime import compute_threads
 
 Run = Callable[[np.ndarray], np.ndarray]
 
@@ -64,12 +65,13 @@ def onnx_runner(prefix: Path) -> Runner:
         raise PpclsError(advice, "output") from error
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors; not a line for every unused constant
+    options.intra_op_num_threads = compute_threads()
     kinds = (state.Fail, state.InvalidArgument, state.InvalidGraph, state.InvalidProtobuf, state.NotImplemented)
     kinds += (state.RuntimeException,)
-    with _told(path, *kinds):
+    with _told(path, *kinds, ValueError):
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    run = _checked(lambda images: session.run(None, {name: images})[0], path, *kinds)
+        (images_in,) = session.get_inputs()  # ValueError unless it is one
+    run = _checked(lambda images: session.run(None, {images_in.name: images})[0], path, *kinds)
     return Runner(f"ONNX Runtime {onnxruntime.__version__}", run, exported)
 
 
@@ -82,9 +84,12 @@ def openvino_runner(prefix: Path) -> Runner:
     except ImportError as error:
         advice = f"running {path.name} by OpenVINO needs its package ({error}); pip install openvino"
         raise PpclsError(advice, "output") from error
-    precision = {"INFERENCE_PRECISION_HINT": "f32"}  # some processors would take bfloat16
+    how = {
+        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_NUM_THREADS": compute_threads(),
+    }  # not bfloat16, where there is
     with _told(path, RuntimeError):
-        compiled = openvino.Core().compile_model(str(path), "CPU", precision)
+        compiled = openvino.Core().compile_model(str(path), "CPU", how)
     run = _checked(lambda images: compiled(images)[0], path, RuntimeError)
     return Runner(f"OpenVINO {openvino.__version__.partition('-')[0]}", run, exported)
 

@@ -5,7 +5,7 @@ import os
 import sys
 import warnings
 import zlib
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 
 _THREADS = "OMP_NUM_THREADS"
 _MKL_SWITCH = "MKL_DEBUG_CPU_TYPE"
@@ -72,6 +72,13 @@ def _launcher_chose(name: str, environ: MutableMapping[str, str], parent: str) -
     except OSError:
         return False
     return not any(entry.startswith(f"{name}=".encode()) for entry in given)
+
+
+def compute_threads(environ: Mapping[str, str] = os.environ) -> int:
+    """With how many threads an engine other than Paddle's own shall compute: ``OMP_NUM_THREADS``, as Paddle does, or
+    where that is no number, the usable cores."""
+    first = environ.get(_THREADS, "").partition(",")[0].strip()
+    return int(first) if first.isdecimal() and int(first) > 0 else usable_cores()
 
 
 def usable_cores(quota: str = "/sys/fs/cgroup/cpu.max") -> int:

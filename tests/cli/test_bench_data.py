@@ -96,6 +96,26 @@ def test_pictures_that_cannot_be_read_are_left_out_and_none_is_an_error(
 
 
 @pytest.mark.parametrize(
+    ("side", "ops", "message"),
+    [
+        (201, [{"DecodeImage": {}}, NORMALIZE], "pictures of one batch differ: list.txt:"),
+        (20, [{"DecodeImage": {}}, {"CropImage": {"size": 32}}, NORMALIZE], ".jpg: CropImage cannot take 32x32"),
+    ],
+)
+def test_a_picture_that_no_batch_takes_is_named(
+    config: Path, side: int, ops: list, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures = SyntheticDataset(class_num=3, samples=24, side=side)
+    for index in range(6, 24):  # after the first batch, which the loader is timed with
+        cv2.imwrite(str(config.parent / f"{index}.jpg"), pictures.pixels(index))
+    words = ["--split", "Eval", "--pictures", "6", "-o", f"DataLoader.Eval.dataset.transform_ops={json.dumps(ops)}"]
+    assert main(["bench-data", "-c", str(config), *words]) == 3
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("error[bad-batch]: ")
+    assert message in last
+
+
+@pytest.mark.parametrize(
     ("words", "message"),
     [
         (["--pictures", "0"], "--pictures is at least 1; got 0"),

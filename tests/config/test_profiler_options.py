@@ -39,6 +39,7 @@ def test_the_line_of_paddleclas_s_scripts_is_read() -> None:
         ("batch_range=[-1, 10]", "with 0 <= first < last; got [-1, 10]"),
         ("batch_range=[1, 2", "batch_range: its value:1:"),
         ("profile_path=.", "profile_path: expected the name of a file to write; got '.'"),
+        (f"profile_path={'x' * 300}", "profile_path: File name too long: 'xxx"),
         (" ; ", "expected key=value with keys of batch_range, "),
         ("timer_only=__import__('os').getpid()", "timer_only: expected True or False; got"),
     ],

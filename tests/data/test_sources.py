@@ -132,6 +132,16 @@ def test_evaluation_by_request_marks_it_and_puts_no_other_in_its_place(make):
 
 
 @every_source
+def test_evaluation_by_request_goes_on_where_no_picture_of_the_first_batch_can_be_read(make):
+    broken = {index: raises(DataError("cut short")) for index in order()[:6]}
+    got = read(make, Pictures(broken), "count_wrong")
+    assert [labels for _, _, labels, _ in got[:1]] == [[-1] * 6]
+    assert (got[1][1] == read(make, Pictures())[1][1]).all()
+    with pytest.raises(DataError, match=rf"none of 20 pictures can be read; synthetic:{order()[0]}: cut short"):
+        read(make, Pictures({index: raises(DataError("cut short")) for index in range(20)}), "count_wrong")
+
+
+@every_source
 def test_pictures_of_other_shapes_make_an_error_that_names_both(make):
     odd, first = order()[8], order()[6]
     dataset = Pictures({odd: lambda image: image[:3]})

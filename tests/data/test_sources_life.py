@@ -27,14 +27,15 @@ def test_closing_in_the_middle_leaves_no_thread_process_or_open_file(make):
     dataset = Pictures()
     before = (threading.active_count(), _open_files())
     ids = DistributedBatchSampler(2, length=20).batches(0)
-    batches = make(Reader(dataset, decode_and_crop(dataset), 7, "stop")).batches(ids, lambda batch: None)
+    source = make(Reader(dataset, decode_and_crop(dataset), 7, "stop"))
+    batches = source.batches(ids, lambda batch: None)
     next(batches)
     started = time.perf_counter()
     batches.close()
     assert time.perf_counter() - started < 2
     assert (threading.active_count(), multiprocessing.active_children()) == (before[0], [])
     assert _open_files() <= before[1] + 2  # fork may keep a resource tracker
-    assert list(batches) == []
+    assert (list(batches), source.reading()) == ([], [])
 
 
 @every_source

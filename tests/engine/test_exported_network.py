@@ -1,8 +1,11 @@
 """eval and infer by an exported program: the answers of the network, whoever runs it."""
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,7 @@ import cv2
 import numpy as np
 import paddle
 import pytest
-from tiny_run import NAME, run, write_config
+from tiny_run import NAME, ROOT, run, write_config
 from zoo import calibrate
 
 from ppcls.arch import build_model
@@ -182,6 +185,38 @@ def test_an_export_without_onnx_says_how_to_get_it(
 def test_a_missing_package_is_named(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, _ = spoilt(home, home / "out" / "inference", "openvino")
     assert (code, "pip install openvino" in capsys.readouterr().err.splitlines()[-1]) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Arch={name: OctMobileNetV2, scale: 0.125, class_num: 4}",
+        "Arch={name: OctMobileNetV2, scale: 0.125, class_num: 4, alpha: 0.5, dropout: 0.2}",
+    ],
+)
+def test_an_argument_at_its_default_or_of_the_training_alone_makes_no_other_network(words: str, home: Path) -> None:
+    assert spoilt(home, home / "out" / "inference", "paddle", words)[0] == 0
+
+
+THREADS = """
+import os, sys
+import numpy as np
+from pathlib import Path
+from ppcls.utils.runners import onnx_runner
+before = len(os.listdir("/proc/self/task"))
+runner = onnx_runner(Path(sys.argv[1]))
+runner.run(np.zeros([1, 3, 32, 32], np.float32))
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_onnx_runtime_computes_with_the_threads_that_the_user_set(threads: int, home: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    words = [sys.executable, "-c", "import onnxruntime" + THREADS, str(home / "out/inference/inference")]
+    environ = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    done = subprocess.run(words, cwd=ROOT, env=environ, capture_output=True, text=True, check=True)
+    assert int(done.stdout) == threads - 1  # beside the one that asks
 
 
 @pytest.mark.parametrize(

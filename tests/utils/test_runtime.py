@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ppcls.utils.runtime import is_amd_with_avx2, local_ranks, prepare, usable_cores
+from ppcls.utils.runtime import compute_threads, is_amd_with_avx2, local_ranks, prepare, usable_cores
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -88,6 +88,13 @@ def test_cores_are_no_more_than_the_container_has_the_time_of(
     if quota is not None:
         file.write_text(f"{quota}\n")
     assert usable_cores(str(file)) == (cores or len(os.sched_getaffinity(0)))
+
+
+def test_engines_compute_with_the_threads_that_the_environment_says() -> None:
+    assert [compute_threads({"OMP_NUM_THREADS": text}) for text in ("3", "2,1", " 4 ")] == [3, 2, 4]
+    assert {compute_threads(given) for given in ({}, {"OMP_NUM_THREADS": "0"}, {"OMP_NUM_THREADS": "x"})} == {
+        usable_cores()
+    }
 
 
 FAULTS = """

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from traceback import extract_tb
 from types import TracebackType
@@ -64,7 +65,7 @@ class Reader:
             candidate %= len(self.dataset)
             where = self.dataset.where(candidate)
             try:
-                with _Told(where):
+                with Told(where):
                     item = self.dataset[candidate]
                     image = self.host(item.data, generator(self.seed, Stream.SAMPLE, epoch, index))
             except DataError as error:
@@ -103,16 +104,16 @@ class Reader:
         return piece
 
     def frame(self, batch: BatchId, place: np.ndarray) -> np.ndarray:
-        """The first readable picture of a batch: pictures to come are expected to have its shape and dtype."""
-        for index in batch.indices:
+        """The first readable picture of a batch, or else of the data set: pictures to come are expected to have its
+        shape and dtype."""
+        first: BadSample | None = None
+        for index in chain(batch.indices.tolist(), range(len(self.dataset))):
             place[0] = index
-            sample = self.sample(batch.epoch, int(index))
+            sample = self.sample(batch.epoch, index)
             if sample.image is not None:
                 return sample.image
-        where = self.dataset.where(int(batch.indices[0]))
-        raise DataError(
-            f"none of the {len(batch.indices)} pictures from {where} on can be read: {sample.bad[0].reason}"
-        )
+            first = first or sample.bad[0]
+        raise DataError(f"none of {len(self.dataset)} pictures can be read; {first.where}: {first.reason}")
 
 
 def _store(image: np.ndarray | None, row: int, buffer: np.ndarray | None, piece: Piece) -> None:
@@ -135,7 +136,7 @@ def _check(image: np.ndarray, where: str) -> None:
         raise DataError(f"{where}: transform_ops gave NaN or infinite values; look at the float ops", "bad-batch")
 
 
-class _Told(AbstractContextManager[None]):
+class Told(AbstractContextManager[None]):
     """Puts the sample's place into whatever is raised inside, and makes it a DataError.
 
     A bare StopIteration would end an epoch early and a SystemExit the run; both are mistakes of an op.

@@ -117,6 +117,7 @@ class Source(ABC):
                 worker.ask_to_stop()
             for worker in workers:
                 worker.join()
+            self._places[:] = -1  # of those that had to be ended
 
     def _give(self, workers: list[Worker], batch: BatchId, slot: int) -> None:
         for number, worker in enumerate(workers):
@@ -154,13 +155,23 @@ class Source(ABC):
         images = [
             loose.get(row, black if buffer is None or labels[row] < 0 else buffer[row]) for row in range(len(labels))
         ]
-        kinds = [f"{image.dtype} {list(image.shape)}" for image in images]
-        for row, kind in enumerate(kinds):
-            if kind != kinds[0]:
-                one, other = (self.reader.dataset.where(int(batch.indices[r])) for r in (0, row))
-                raise DataError(
-                    f"pictures of one batch differ: {one} is {kinds[0]}, {other} is {kind}; "
-                    "end transform_ops with a crop or resize to one size",
-                    "bad-batch",
-                )
-        return np.stack(images)
+        return stack(images, lambda row: self.reader.dataset.where(int(batch.indices[row])))
+
+
+def stack(images: Sequence[np.ndarray], where: Callable[[int], str]) -> np.ndarray:
+    """``[N, H, W, C]`` of pictures.
+
+    Args:
+        where: of the picture with this number.
+    Raises:
+        DataError: ``bad-batch``: two differ in shape or dtype.
+    """
+    kinds = [f"{image.dtype} {list(image.shape)}" for image in images]
+    for number, kind in enumerate(kinds):
+        if kind != kinds[0]:
+            raise DataError(
+                f"pictures of one batch differ: {where(0)} is {kinds[0]}, {where(number)} is {kind}; "
+                "end transform_ops with a crop or resize to one size",
+                "bad-batch",
+            )
+    return np.stack(images)
