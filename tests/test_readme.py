@@ -102,7 +102,7 @@ STAND_INS = {
     "python tools/infer.py -c infer.yaml": f"tools/infer.py -c infer.yaml -o Global.device=cpu {WEIGHTS} {ASKED}",
     "python benchmarks/list_index.py": "benchmarks/list_index.py 2000",
     "python benchmarks/startup.py --json startup.json": "benchmarks/startup.py --repeat 1 --json startup.json",
-    "OMP_NUM_THREADS=1 python benchmarks/engine_loop.py --json engine_loop.json": "benchmarks/engine_loop.py "
+    "OMP_NUM_THREADS=1 python benchmarks/engine_loop.py --rounds 25 --json engine_loop.json": "benchmarks/engine_loop.py "
     "--rounds 1 --updates 2 --json engine_loop.json",
     f"python benchmarks/input.py --list val_list.txt --root pictures --repeat 3 {NUMBERS}": "benchmarks/input.py "
     f"--list dataset/digits/train_list.txt --root dataset/digits --epochs 1 --repeat 1 {NUMBERS}",
@@ -127,7 +127,7 @@ CANNOT = {
     "python benchmarks/depthwise_training.py --json": "takes minutes",
     "OMP_NUM_THREADS=1 python benchmarks/depthwise_training.py --json": "takes minutes",
     "python benchmarks/training_step.py --json training_step.json": "takes minutes",
-    "python benchmarks/inference.py --rounds 9 --json inference.json": "takes ten minutes",
+    "python benchmarks/inference.py --rounds 7 --json inference.json": "takes ten minutes",
     "ppcls eval -c fine_tune.yaml -o Arch.class_num=2 --engine onnxruntime": "wants a program for large pictures; "
     "tests/engine/test_exported_network.py judges a small one",
     "ppcls train -c train1.yaml -p batch_range=[50,150]": "wants a GPU and ImageNet",
