@@ -115,9 +115,19 @@ def test_a_process_that_ends_early_is_a_worker_error_that_names_the_sample(end, 
             end()
         return image
 
+    dataset, got = Pictures({sample: misdeed}), []
+    source = ProcessSource(Reader(dataset, decode_and_crop(dataset), 7, "stop"), 2, use_shared_memory)
+
+    def use(batch):
+        deadline = time.perf_counter() + 5
+        while len(multiprocessing.active_children()) == 2 and time.perf_counter() < deadline:
+            time.sleep(0.01)
+        return batch.id.number
+
+    ids = DistributedBatchSampler(6, shuffle=True, length=20, seed=7).batches(0)
     with pytest.raises(WorkerError, match=rf"loader process \d+ {text} while it read synthetic:{sample};"):
-        read(lambda reader: ProcessSource(reader, 2, use_shared_memory), Pictures({sample: misdeed}))
-    assert multiprocessing.active_children() == []
+        got.extend(source.batches(ids, use))
+    assert (got, multiprocessing.active_children()) == ([0], [])  # the sample is in the second batch
 
 
 def test_what_processes_are_told_by_signals_does_not_reach_the_parent():

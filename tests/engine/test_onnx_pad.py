@@ -56,9 +56,9 @@ def test_what_others_read_keeps_its_channels(kind: str, tmp_path: Path) -> None:
     elif kind == "read twice":
         y = made.node("Flatten", made.node("Add", first, made.conv(first, 6, 6)))
     elif kind == "resized to sizes":
-        y = made.node("Resize", first, "", "", made.fixed(np.array([2, 6, 3, 3])), mode="nearest")
+        y = made.conv(made.node("Resize", first, "", "", made.fixed(np.array([2, 6, 3, 3])), mode="nearest"), 6, 2)
     elif kind == "gated by one channel":
-        y = made.node("Mul", first, made.node("Sigmoid", made.conv("x", 3, 1)))
+        y = made.conv(made.node("Mul", first, made.node("Sigmoid", made.conv("x", 3, 1))), 6, 2)
     elif kind == "a computed weight":
         weight = made.node("Exp", made.constant(4, 6, 1, 1))
         y = made.node("Conv", first, weight)

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from tiny_run import NAME, STAGES, events, run, same, train, weights, write_config
 
-from ppcls.optimizer import optimizers
+from ppcls.optimizer.optimizers import Common
 
 
 def interrupted(folder: Path, step: int, resume: Sequence[str] = ("Global.checkpoints=auto",)) -> Path:
@@ -64,9 +64,9 @@ def test_resuming_with_other_threads_gives_the_same_weights(unbroken: Path, tmp_
 def test_a_run_goes_on_whether_parameters_are_updated_in_one_call_or_each_alone(
     unbroken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: bool
 ) -> None:
-    monkeypatch.setattr(optimizers, "_is_float32", lambda common: first)
+    monkeypatch.setattr(Common, "can_merge", lambda common, operator: first)
     train(tmp_path, "Hooks=[SignalAt: {step: 2}]", code=128 + signal.SIGTERM)
-    monkeypatch.setattr(optimizers, "_is_float32", lambda common: not first)
+    monkeypatch.setattr(Common, "can_merge", lambda common, operator: not first)
     assert run("train", write_config(tmp_path), flags=("--resume",)) == 0
     assert same(weights(tmp_path / "out" / NAME / "latest"), weights(unbroken / "latest"))
 

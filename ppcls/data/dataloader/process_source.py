@@ -14,6 +14,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 
 import cv2
@@ -67,10 +68,8 @@ class _Process(Worker):
         theirs.close()  # theirs alone from now on: when the worker ends, so does the pipe
 
     def give(self, task: Task) -> None:
-        try:
+        with suppress(OSError):  # it is gone, which ``take`` tells once what it had done is used up
             self._pipe.send(task)
-        except OSError as error:
-            raise self._gone() from error
 
     def take(self) -> Piece:
         try:
