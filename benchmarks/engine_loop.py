@@ -1,4 +1,4 @@
-"""Images/s of ``ppcls train`` against a bare loop: python benchmarks/engine_loop.py [--rounds 15] [--json FILE].
+"""Images/s of ``ppcls train`` against a bare loop: python benchmarks/engine_loop.py [--rounds 25] [--json FILE].
 
 Both train the same network with the same loss and optimizer on the same pictures, in one process; after each epoch of
 the command a hook runs the bare loop for as many updates, so that what else the machine does falls on both alike. The
@@ -167,7 +167,7 @@ def measure(name: str, rounds: int, updates: int | None, folder: Path) -> dict[s
 def main() -> None:
     """Measure every case, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=15, help="rounds that count (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=25, help="rounds that count (%(default)s)")
     parser.add_argument("--updates", type=int, help="updates a round, in place of each case's own number")
     parser.add_argument("--json", type=Path, help="also write the numbers")
     args = parser.parse_args()

@@ -100,10 +100,11 @@ STAND_INS = {
     f"--nproc_per_node 2 --log_dir output/launch tools/train.py -c two_stage.yaml --dry-run {IMAGENET} {CROPS}",
     "python tools/eval.py -c eval.yaml": f"tools/eval.py -c eval.yaml {IMAGENET} {CROPS} {WEIGHTS}",
     "python tools/infer.py -c infer.yaml": f"tools/infer.py -c infer.yaml -o Global.device=cpu {WEIGHTS} {ASKED}",
-    "python benchmarks/list_index.py": "benchmarks/list_index.py 2000",
+    "python benchmarks/list_index.py --json list_index.json": "benchmarks/list_index.py --lines 2000 --repeat 1 "
+    "--json list_index.json",
     "python benchmarks/startup.py --json startup.json": "benchmarks/startup.py --repeat 1 --json startup.json",
-    "OMP_NUM_THREADS=1 python benchmarks/engine_loop.py --rounds 25 --json engine_loop.json": ""
-    "benchmarks/engine_loop.py --rounds 1 --updates 2 --json engine_loop.json",
+    "OMP_NUM_THREADS=1 python benchmarks/engine_loop.py --json engine_loop.json": "benchmarks/engine_loop.py "
+    "--rounds 1 --updates 2 --json engine_loop.json",
     f"python benchmarks/input.py --list val_list.txt --root pictures --repeat 3 {NUMBERS}": "benchmarks/input.py "
     f"--list dataset/digits/train_list.txt --root dataset/digits --epochs 1 --repeat 1 {NUMBERS}",
     f"ppcls octavize {OCTAVIZED}": f"ppcls octavize PLAIN.pdparams OCTAVE.pdparams --arch {SMALLEST} --alpha 0.25",

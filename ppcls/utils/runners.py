@@ -84,10 +84,8 @@ def openvino_runner(prefix: Path) -> Runner:
     except ImportError as error:
         advice = f"running {path.name} by OpenVINO needs its package ({error}); pip install openvino"
         raise PpclsError(advice, "output") from error
-    how = {
-        "INFERENCE_PRECISION_HINT": "f32",
-        "INFERENCE_NUM_THREADS": compute_threads(),
-    }  # not bfloat16, where there is
+    # float32 is asked for: some processors would take bfloat16.
+    how = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": compute_threads()}
     with _told(path, RuntimeError):
         compiled = openvino.Core().compile_model(str(path), "CPU", how)
     run = _checked(lambda images: compiled(images)[0], path, RuntimeError)

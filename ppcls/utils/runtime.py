@@ -75,8 +75,8 @@ def _launcher_chose(name: str, environ: MutableMapping[str, str], parent: str) -
 
 
 def compute_threads(environ: Mapping[str, str] = os.environ) -> int:
-    """With how many threads an engine other than Paddle's own shall compute: ``OMP_NUM_THREADS``, as Paddle does, or
-    where that is no number, the usable cores."""
+    """Threads for an exported program, whoever runs it: ``OMP_NUM_THREADS``, or where that is no number the usable
+    cores."""
     first = environ.get(_THREADS, "").partition(",")[0].strip()
     return int(first) if first.isdecimal() and int(first) > 0 else usable_cores()
 

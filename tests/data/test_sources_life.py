@@ -80,9 +80,13 @@ def test_a_batch_in_use_stays_and_nothing_is_read_but_the_next():
 
     def use(batch):
         copy = batch.images.copy()
-        time.sleep(0.02)  # in which the workers do what they may
+        next_read = 1 + min(20, 2 * (batch.id.number + 2))  # with the first look at the shape
+        deadline = time.perf_counter() + 5
+        while len(decoded) < next_read and time.perf_counter() < deadline:
+            time.sleep(0.001)
+        time.sleep(0.01)  # in which the workers would read on
         assert (batch.images == copy).all()
-        return len(decoded) - 1  # without the first look at the shape
+        return len(decoded) - 1
 
     assert list(source.batches(ids, use)) == [4, 6, 8, 10, 12, 14, 16, 18, 20, 20]
 

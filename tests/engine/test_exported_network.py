@@ -128,18 +128,31 @@ def test_a_manifest_that_says_too_little_is_told_in_one_line(
 
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
-@pytest.mark.parametrize("content", [b"", b"no program"])
+@pytest.mark.parametrize("content", [b"", b"no program", None])
 def test_a_program_that_an_engine_cannot_read_is_told_in_one_line(
-    engine: str, content: bytes, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    engine: str, content: bytes | None, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip(engine, reason=f"{engine} is not installed")
     shutil.copytree(home / "out" / "inference", tmp_path / "copy")
+    if content is None:
+        content = without_inputs()
     prefix = tmp_path / "copy" / "inference"
     about = json.loads(Path(f"{prefix}.manifest.json").read_text())
     Path(f"{prefix}.onnx").write_bytes(content)
     write_manifest(prefix, {key: value for key, value in about.items() if key not in ("format", "files")})
     assert spoilt(home, tmp_path / "copy", engine)[0] == 4
     assert re.match(rf"error\[damaged\]: {prefix}.onnx cannot be run: ", capsys.readouterr().err.splitlines()[-1])
+
+
+def without_inputs() -> bytes:
+    """An ONNX program of one constant."""
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+    value = onnx.numpy_helper.from_array(np.zeros([1, 4], np.float32))
+    node = onnx.helper.make_node("Constant", [], ["y"], value=value)
+    output = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1, 4])
+    graph = onnx.helper.make_graph([node], "constant", [], [output])
+    opset = onnx.helper.make_opsetid("", 13)
+    return onnx.helper.make_model(graph, opset_imports=[opset], ir_version=8).SerializeToString()
 
 
 def spoilt(home: Path, folder: Path, engine: str, *words: str) -> tuple[int, Path]:

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -108,7 +108,8 @@ class Source(ABC):
             while pending:
                 batch, slot = pending.popleft()
                 result = use(self._collect(workers, batch, buffers[slot], frame))
-                for following in islice(waiting, 1):
+                following = next(waiting, None)
+                if following is not None:
                     self._give(workers, following, slot)
                     pending.append((following, slot))
                 yield result
