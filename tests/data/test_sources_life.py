@@ -7,7 +7,9 @@ import signal
 import socket
 import threading
 import time
+import tracemalloc
 
+import numpy as np
 import pytest
 from source_pictures import SOURCES, Pictures, decode_and_crop, every_source, order, raises, read
 
@@ -97,6 +99,21 @@ def test_buffers_are_used_again():
     source = ThreadSource(Reader(dataset, decode_and_crop(dataset), 7, "stop"), 2)
     addresses = list(source.batches(ids, lambda batch: batch.images.ctypes.data))
     assert len(set(addresses)) == 2
+
+
+def test_no_more_is_in_memory_than_two_batches_and_two_pictures_a_worker():
+    picture = 128 * 128 * 3
+    dataset = Pictures(samples=80)
+    ids = DistributedBatchSampler(8, length=80).batches(0)
+    source = ThreadSource(Reader(dataset, lambda data, rng: np.zeros([128, 128, 3], np.uint8), 7, "stop"), 2)
+    tracemalloc.start()
+    try:
+        list(source.batches(ids, lambda batch: None))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # In each worker the picture it is at and the one before; the first of all, for its shape; and little else.
+    assert 2 * 8 * picture < peak < (2 * 8 + 2 * 2 + 1 + 1) * picture
 
 
 @pytest.mark.parametrize(
